@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// gemel.yaml: one table for the parent and all processes; `gemeld --describe-config` prints it.
+#pragma once
+
+#include "lib/base/conf.h"
+
+struct conf_listen {
+	char *address; // numeric
+	int64_t port;
+	char *netns; // path or name of the network namespace to open it in; NULL: ours
+};
+
+struct conf_witness {
+	char *name;    // as in its vkey
+	char *vkey;
+	char *address;
+	int64_t port;
+	char *netns;
+};
+
+struct conf_reference { // a reference value of attestation: what may run on a device
+	char *name;
+	char *pcr17; // hex SHA-256
+};
+
+struct conf_target { // a standard gNMI device that telemetry dials
+	char *device;
+	char *address;
+	int64_t port;
+	char *netns;
+	char *server_name;
+	char *authority; // PEM file; read by the parent's configuration, inlined
+	char *domain;
+};
+
+struct conf_class { // class by path rule; first match wins; then the shipped rules
+	char *path;
+	int class; // index into batch classes: public, internal, confidential, restricted, personal
+};
+
+struct daemon_conf {
+	char *name;  // ledger origin and trust domain, such as gemel.example/campus
+	char *state; // folder
+	int64_t uid_base;
+	int log_level;
+	struct conf_listen telemetry, enrolment, control, api, console;
+	int witnesses_mode; // 0 required, 1 none
+	struct conf_items witnesses;  // struct conf_witness
+	struct conf_list ek_roots;    // PEM text files: manufacturers' authorities
+	struct conf_items references; // struct conf_reference
+	struct conf_items targets;    // struct conf_target
+	struct conf_items classes;    // struct conf_class
+	int64_t memory_budget;        // head chunks in repository
+	int64_t sample_interval;      // ns, counters
+	int64_t device_rate;          // updates per second and device
+	int64_t device_series;        // series per device
+	int64_t certificate_days;
+	char *console_files; // folder of the console; default: installed place
+};
+
+extern const struct conf_key daemon_conf_keys[];
+
+MUST_USE struct err daemon_conf_load(const char *path, struct daemon_conf *out, struct arena *a);
+MUST_USE struct err daemon_conf_parse(const char *name, const char *text, size_t n,
+				      struct daemon_conf *out, struct arena *a);
