@@ -6,6 +6,7 @@
 //   session.c   the log-in that is kept          show.c, show_network.c  answers for people
 //   events.c    following                        ledger.c    export, proofs, verification
 //   complete.c  shell completion                 refuse.c    refusals for people
+//   conformance.c  live checks of X.2011
 #pragma once
 
 #include "cli/text.h"
@@ -148,3 +149,4 @@ int run_ledger_verify(struct cli *c);
 int run_ledger_export(struct cli *c);
 int run_ledger_text(struct cli *c); // checkpoint, vkey
 int run_completion(struct cli *c);
+int run_conformance(struct cli *c); // conformance.c

@@ -70,6 +70,9 @@ const struct command commands[] = {
 	C(.noun = "account", .verb = "decide", .operation = "access.decide", .positional = "account action kind",
 	  .summary = "Would this be permitted, and by which policy"),
 
+	C(.noun = "conformance", .verb = "", .positional = "[ID,ID...]", .run = run_conformance,
+	  .flags = "--output",
+	  .summary = "Try each requirement that has a live check on the running system; -o writes HTML"),
 	C(.noun = "conformance", .verb = "list", .operation = "conformance.list",
 	  .columns = "id verdict requirement title when evidence"),
 	C(.noun = "completion", .verb = "", .positional = "SHELL", .run = run_completion,

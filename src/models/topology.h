@@ -3,7 +3,7 @@
 //
 // A link is confirmed when LLDP says the same at both ends. What one end alone claims, or what the
 // other end contradicts, is `unconfirmed` and never shown as up: LLDP frames are not authenticated,
-// and a forged one must not make a link (X.2011 7.4-s). A pair of addresses alone in one subnet is
+// and a forged one must not make a link (X.2011 T-7.4-s). A pair of addresses alone in one subnet is
 // evidence too, though never enough for `up`: it keeps a cut link on the map after LLDP forgot it.
 // An end that reports itself down makes the link down, confirmed or not.
 // Used by the models process.
