@@ -12,18 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const access_class_names[] = {"public", "internal", "confidential", "restricted",
-					  "personal", NULL};
+const char *const access_class_names[] = {"public",	"internal", "confidential",
+					  "restricted", "personal", NULL};
 
 const char *const access_kind_names[ACCESS_KINDS] = {
-	"Device", "Dataset", "Path", "Topology", "Ledger",
-	"Account", "Policy", "Token", "Conformance", "Process",
+	"Device",  "Dataset", "Path",  "Topology",    "Ledger",
+	"Account", "Policy",  "Token", "Conformance", "Process",
 };
 
 const char *access_action_name(enum access_action action)
 {
 	static const char *const names[ACCESS_ACTIONS] = {
-		"create", "read", "update", "delete", "collect", "execute",
+		"create", "read",     "update",	 "delete", "collect",  "execute",
 		"deploy", "rehearse", "actuate", "export", "delegate", "approve",
 	};
 	return (unsigned)action < ACCESS_ACTIONS ? names[action] : "unknown";
@@ -162,8 +162,10 @@ static struct access_decision by_rules(const struct access_policy *p, const stru
 					 access_class_names[q->what->class],
 					 access_class_names[r->most]);
 		} else if ((r->flags & RULE_STRONG) && !q->who->strong) {
-			nearest = refuse(r->id, "class %s wants a second factor or a client "
-					 "certificate", access_class_names[q->what->class]);
+			nearest = refuse(r->id,
+					 "class %s wants a second factor or a client "
+					 "certificate",
+					 access_class_names[q->what->class]);
 		} else if (!permits) {
 			permits = r;
 		}

@@ -8,12 +8,28 @@
 
 #include "lib/base/mem.h"
 
-enum access_class { CLASS_PUBLIC, CLASS_INTERNAL, CLASS_CONFIDENTIAL, CLASS_RESTRICTED, CLASS_PERSONAL };
+enum access_class {
+	CLASS_PUBLIC,
+	CLASS_INTERNAL,
+	CLASS_CONFIDENTIAL,
+	CLASS_RESTRICTED,
+	CLASS_PERSONAL
+};
 extern const char *const access_class_names[]; // NULL-terminated
 
 enum access_action {
-	ACTION_CREATE, ACTION_READ, ACTION_UPDATE, ACTION_DELETE, ACTION_COLLECT, ACTION_EXECUTE,
-	ACTION_DEPLOY, ACTION_REHEARSE, ACTION_ACTUATE, ACTION_EXPORT, ACTION_DELEGATE, ACTION_APPROVE,
+	ACTION_CREATE,
+	ACTION_READ,
+	ACTION_UPDATE,
+	ACTION_DELETE,
+	ACTION_COLLECT,
+	ACTION_EXECUTE,
+	ACTION_DEPLOY,
+	ACTION_REHEARSE,
+	ACTION_ACTUATE,
+	ACTION_EXPORT,
+	ACTION_DELEGATE,
+	ACTION_APPROVE,
 };
 const char *access_action_name(enum access_action action);
 
@@ -23,17 +39,18 @@ enum { ACCESS_ROLES_MAX = 8, ACCESS_NAME_MAX = 64 };
 struct access_subject {
 	char account[ACCESS_NAME_MAX + 1];
 	char roles[ACCESS_ROLES_MAX][ACCESS_NAME_MAX + 1]; // viewer, operator, security-officer,
-	unsigned n_roles;                                   // approver, auditor, administrator, application
-	char session[33];  // hex, to be ended
+	unsigned n_roles;		  // approver, auditor, administrator, application
+	char session[33];		  // hex, to be ended
 	char domain[ACCESS_NAME_MAX + 1]; // "" all
-	bool strong;       // second factor or client certificate
+	bool strong;			  // second factor or client certificate
 	int64_t issued_ns, until_ns;
 };
 
 struct access_resource {
-	const char *kind;   // Device, Dataset, Path, Topology, Ledger, Account, Policy, Token, Conformance, Process
-	const char *id;     // device id or account, may be NULL
-	const char *path;   // for Dataset/Path
+	const char *kind; // Device, Dataset, Path, Topology, Ledger, Account, Policy, Token,
+			  // Conformance, Process
+	const char *id;	  // device id or account, may be NULL
+	const char *path; // for Dataset/Path
 	enum access_class class;
 	const char *domain; // NULL: none
 };
@@ -41,7 +58,7 @@ struct access_resource {
 struct access_decision {
 	bool permit;
 	char policy[80]; // id of the deciding policy, such as "viewer-reads-internal"
-	char fact[160];  // the fact that decided, such as "class confidential is above internal"
+	char fact[160];	 // the fact that decided, such as "class confidential is above internal"
 };
 
 struct access_policy; // a verified snapshot; opaque
