@@ -2,7 +2,7 @@
 
 #include "agent/chain.h"
 
-#include "lib/gnmi/gnmi_fast.h"
+#include "agent/note.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,9 +98,31 @@ bool chain_ready(const struct chain *c)
 	return c->has_key;
 }
 
+void chain_stop(struct chain *c)
+{
+	c->has_key = false;
+	c->n_pending = 0;
+	c->first = 0;
+}
+
 bool chain_full(const struct chain *c)
 {
 	return c->n_pending >= CHAIN_PENDING / 2;
+}
+
+bool chain_idle(const struct chain *c)
+{
+	return c->n_pending == 0;
+}
+
+const uint8_t *chain_key_id(const struct chain *c)
+{
+	return c->key_id;
+}
+
+uint64_t chain_seq(const struct chain *c)
+{
+	return c->seq;
 }
 
 void chain_prefix(struct chain *c, const uint8_t *bytes, size_t n)
@@ -154,35 +176,6 @@ void chain_update(struct chain *c, struct tree_leaf *leaf)
 		i->leaf = leaf;
 }
 
-static struct gnmi_value gnmi_of(const struct batch_value *v)
-{
-	struct gnmi_value g = {0};
-	switch (v->type) {
-	case VALUE_BOOL:
-		return (struct gnmi_value){GNMI_BOOL, .b = v->b};
-	case VALUE_INT:
-		return (struct gnmi_value){GNMI_INT, .i = v->i};
-	case VALUE_UINT:
-		return (struct gnmi_value){GNMI_UINT, .u = v->u};
-	case VALUE_DOUBLE:
-		return (struct gnmi_value){GNMI_DOUBLE, .d = v->d};
-	case VALUE_STRING:
-		g.type = GNMI_STRING;
-		break;
-	case VALUE_BYTES:
-		g.type = GNMI_BYTES;
-		break;
-	case VALUE_JSON:
-		g.type = GNMI_JSON;
-		break;
-	default:
-		return g;
-	}
-	g.s.bytes = v->s.bytes;
-	g.s.len = v->s.len;
-	return g;
-}
-
 static size_t size_of(const struct item *i)
 {
 	const struct batch_value *v = i->leaf ? &i->leaf->value : NULL;
@@ -211,7 +204,7 @@ static struct err write_item(struct chain *c, struct pending *p, const struct it
 	}
 	const uint8_t *path = tree_wire(i->leaf);
 	ENSURE(path, ERR_LIMIT, "out of memory");
-	struct gnmi_value v = gnmi_of(&i->leaf->value);
+	struct gnmi_value v = note_value(&i->leaf->value);
 	gnmi_write_update(&p->writer, path, i->leaf->wire_len, &v);
 	batch_canonical_add(c->canonical, BATCH_UPDATE, c->time_ns, i->leaf->path, i->leaf->path_len,
 			    &i->leaf->value);
@@ -270,10 +263,10 @@ static struct err append_key(struct chain *c)
 	return spool_append(c->spool, &r);
 }
 
-struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature, bool *sync)
+struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature, uint64_t *synced)
 {
 	struct pending *p = &c->ring[c->first];
-	*sync = false;
+	*synced = 0;
 	if (!c->n_pending || p->id != id)
 		return OK; // of a chain that has ended
 	c->first = (c->first + 1) % CHAIN_PENDING;
@@ -293,6 +286,6 @@ struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature, b
 	// Each segment begins with the key of what follows: an older one may have been dropped.
 	if (p->seq == 1 || spool_turns(c->spool, p->message.len + c->certified.len + SPOOL_HEAD))
 		TRY(append_key(c));
-	*sync = p->sync;
+	*synced = p->sync ? p->seq : 0;
 	return spool_append(c->spool, &r);
 }

@@ -24,7 +24,11 @@ void chain_free(struct chain *c);
 MUST_USE struct err chain_key(struct chain *c, const uint8_t key_id[8], unsigned algorithm,
 			      struct cursor certified);
 bool chain_ready(const struct chain *c); // has a key
+void chain_stop(struct chain *c);	 // keys is away: its key went with it
 bool chain_full(const struct chain *c);  // hold back changes until signatures are back
+bool chain_idle(const struct chain *c);  // no signature is awaited
+const uint8_t *chain_key_id(const struct chain *c); // of the present key, 8 bytes
+uint64_t chain_seq(const struct chain *c);	    // of the last batch
 void chain_prefix(struct chain *c, const uint8_t *bytes, size_t n);
 
 // One group of changes, as one or more batches: deletes first, then updates.
@@ -33,6 +37,7 @@ void chain_delete(struct chain *c, const char *path);
 void chain_update(struct chain *c, struct tree_leaf *leaf);
 // `sync`: the whole state has been told, up to here. Sends SIGN to keys.
 MUST_USE struct err chain_finish(struct chain *c, bool sync, struct link *keys);
-// keys answered. *sync: the batch that was appended ends the first telling.
-MUST_USE struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature, bool *sync);
+// keys answered. *synced: the seq of the batch that was appended, when it ends a telling; else 0.
+MUST_USE struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature,
+				 uint64_t *synced);
 const struct buf *chain_certified(const struct chain *c); // the present CertifiedBatchKey

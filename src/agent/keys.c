@@ -175,11 +175,17 @@ static struct err on_activate(struct child *c, const struct link_message *m)
 	struct cursor in = cursor_over(m->bytes, m->len);
 	scoped(buf) struct buf request = {0};
 	scoped(buf) struct buf b = {0};
-	TRY(keys_complete(c->state, &in, &request));
+	struct err why = keys_complete(c->state, &in, &request);
+	if (why.code != ERR_NONE) { // wire tells people that it failed
+		log_error("%s", why.text);
+		request.len = 0;
+	}
 	link_put(&b, request.data, request.len);
 	struct err e = link_send_buf(c->links[LINK_WIRE], LINK_COMPLETE, &b);
-	secret_zero(request.data, request.len);
-	secret_zero(b.data, b.len);
+	if (request.data)
+		secret_zero(request.data, request.cap);
+	if (b.data)
+		secret_zero(b.data, b.cap);
 	return e;
 }
 

@@ -7,7 +7,7 @@
 //     SIGN       u32 id  key_id[8]  hash[32]          SIGNED  u32 id  bytes signature, empty: no key
 //     BEGIN      pin[32]  bytes BeginRequest
 //     ACTIVATE   text session  bytes blob  bytes seed  bytes nonce  u32 PCR mask
-//     COMPLETE   bytes CompleteRequest
+//     COMPLETE   bytes CompleteRequest, empty: the TPM did not do its part
 //     ENROLLED   u8 n  n bytes chain  bytes trust bundle
 //     REFUSED    text reason
 //     ATTEST     u32 id  u8 enum attest_purpose  bytes nonce  u32 PCR mask  bytes CertifiedBatchKey

@@ -137,6 +137,29 @@ struct spool_place spool_unacked(const struct spool *s)
 	return s->acked;
 }
 
+uint64_t spool_acked(const struct spool *s)
+{
+	return s->acked_record;
+}
+
+struct err spool_key(struct spool *s, const uint8_t key_id[8], struct buf *out)
+{
+	struct spool_place p = {s->oldest, SEGMENT_HEAD};
+	struct spool_record r;
+	scoped(buf) struct buf bytes = {0};
+	while (s->newest && settle(s, &p)) {
+		TRY(head_at(s, &p, &r));
+		if (r.kind == SPOOL_KEY && memcmp(r.key_id, key_id, 8) == 0) {
+			bool more;
+			TRY(spool_next(s, &p, &bytes, &r, &more));
+			buf_append(out, r.bytes, r.len);
+			return buf_check(out, "batch key");
+		}
+		p.offset += SPOOL_HEAD + r.len;
+	}
+	return err_make(ERR_NOT_FOUND, "spool: a batch key is not there any more");
+}
+
 // --- acknowledging
 
 static void acked_write(struct spool *s)

@@ -37,6 +37,11 @@ MUST_USE struct err spool_append(struct spool *s, const struct spool_record *r);
 // Whether the next append of n bytes opens a new segment (and so wants its key first).
 bool spool_turns(const struct spool *s, size_t n);
 struct spool_place spool_unacked(const struct spool *s); // the first that is not acknowledged
+// The number of the last record that is acknowledged: the next one read has one more, or what was
+// between is lost.
+uint64_t spool_acked(const struct spool *s);
+// The CertifiedBatchKey that was appended for this key. ERR_NOT_FOUND.
+MUST_USE struct err spool_key(struct spool *s, const uint8_t key_id[8], struct buf *out);
 // The record at `at`, into `out` (view into `bytes`), and moves on. *more false: none is left.
 MUST_USE struct err spool_next(struct spool *s, struct spool_place *at, struct buf *bytes,
 			       struct spool_record *out, bool *more);

@@ -2,16 +2,14 @@
 
 #include "agent/system.h"
 
+#include "agent/version.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#ifndef GEMEL_VERSION
-#define GEMEL_VERSION "0.1.0"
-#endif
 
 enum { TEXT = 4096, SHORT = 128 };
 

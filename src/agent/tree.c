@@ -366,6 +366,12 @@ struct tree_leaf *tree_next(const struct tree_leaf *leaf, const char *path)
 	return next;
 }
 
+struct tree_leaf *tree_after(const struct tree *t, const char *path)
+{
+	struct tree_leaf *leaf = not_below(t, path);
+	return leaf && strcmp(leaf->path, path) == 0 ? successor(leaf) : leaf;
+}
+
 void tree_delete(struct tree *t, const char *path)
 {
 	struct tree_leaf *leaf = tree_first(t, path);

@@ -56,6 +56,8 @@ void tree_delete(struct tree *t, const char *path); // the leaf, or all below
 // The first leaf at or below `path`, and the next one still below it; NULL: none.
 struct tree_leaf *tree_first(const struct tree *t, const char *path);
 struct tree_leaf *tree_next(const struct tree_leaf *leaf, const char *path);
+// The first leaf behind `path` in order, whether that is there or not: to walk on later. "": the first.
+struct tree_leaf *tree_after(const struct tree *t, const char *path);
 bool tree_below(const char *leaf, const char *path);
 // The gnmi.Path of a leaf; NULL when memory is out.
 const uint8_t *tree_wire(struct tree_leaf *leaf);

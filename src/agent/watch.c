@@ -150,14 +150,28 @@ void watch_clear(struct watch *w)
 	w->n = 0;
 }
 
-uint64_t watch_covers(const struct watch *w, struct tree_leaf *leaf, unsigned watcher)
+uint64_t watch_covers_once(const struct watch *w, const struct tree_leaf *leaf)
 {
-	if (leaf->known >> watcher & 1)
-		return leaf->match[watcher];
 	uint64_t bits = 0;
 	for (unsigned i = 0; i < w->n; i++)
 		if (path_match_under(w->items[i].pattern, leaf->path, leaf->path_len))
 			bits |= 1ULL << i;
+	return bits;
+}
+
+uint64_t watch_on_change(const struct watch *w)
+{
+	uint64_t bits = 0;
+	for (unsigned i = 0; i < w->n; i++)
+		bits |= (uint64_t)w->items[i].on_change << i;
+	return bits;
+}
+
+uint64_t watch_covers(const struct watch *w, struct tree_leaf *leaf, unsigned watcher)
+{
+	if (leaf->known >> watcher & 1)
+		return leaf->match[watcher];
+	uint64_t bits = watch_covers_once(w, leaf);
 	leaf->match[watcher] = bits;
 	leaf->known |= (uint8_t)(1u << watcher);
 	return bits;

@@ -45,12 +45,15 @@ MUST_USE struct err watch_pattern(const struct Gnmi__Path *prefix, const struct 
 MUST_USE struct err watch_encoding_of(int encoding, enum watch_encoding *out);
 // Which items cover a leaf; kept with it under `watcher`.
 uint64_t watch_covers(const struct watch *w, struct tree_leaf *leaf, unsigned watcher);
+uint64_t watch_covers_once(const struct watch *w, const struct tree_leaf *leaf); // keeps nothing
 // Whether a subtree that went concerns any item that wants changes.
 bool watch_concerned(const struct watch *w, const char *gone);
 unsigned watch_what(const struct path_pattern *p); // enum sample_what
 void watch_schedule(struct watch *w, int64_t now_ns); // the first times
 // Marks what is due now; the earliest time after that, or 0: never.
 int64_t watch_due(struct watch *w, int64_t now_ns);
+// The items of these that want changes of a leaf told when they happen.
+uint64_t watch_on_change(const struct watch *w);
 // Whether the due items want this leaf.
 bool watch_wants(const struct watch *w, uint64_t covers, const struct tree_leaf *leaf);
 void watch_sampled(struct watch *w, uint64_t version); // the due ones have been sent

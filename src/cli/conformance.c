@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// gemel conformance: each requirement of X.2011 that has a live check is tried on the running system.
-// The checks are a program of their own, `checks`: `checks --list` prints `ID SABOTAGE` lines, `checks
-// ID` does the check and prints one JSON object {"verdict": "pass"|"fail"|"none", "evidence": [...]}.
-// It sees the run's nonce, so that what it captures can be told from an older run's. A check that
-// dies, hangs or prints anything else has failed. The results are handed in and shown.
+// gemel conformance: each requirement of X.2011 that has a live check is tried on the running
+// system. The checks are a program of their own, `checks`: `checks --list` prints `ID SABOTAGE`
+// lines, `checks ID` does the check and prints one JSON object {"verdict": "pass"|"fail"|"none",
+// "evidence": [...]}. It sees the run's nonce, so that what it captures can be told from an older
+// run's. A check that dies, hangs or prints anything else has failed. The results are handed in and
+// shown.
 #include "cli/cli.h"
 
 #include "lib/base/clock.h"
@@ -75,8 +76,8 @@ static struct err program_output(const char *program, const char *argument, stru
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	ENSURE(!late, ERR_LIMIT, "no answer within %d s", CHECK_S);
-	ENSURE(WIFEXITED(status) && WEXITSTATUS(status) == 0, ERR_INTERNAL, "the check itself ended with %s %d",
-	       WIFEXITED(status) ? "status" : "signal",
+	ENSURE(WIFEXITED(status) && WEXITSTATUS(status) == 0, ERR_INTERNAL,
+	       "the check itself ended with %s %d", WIFEXITED(status) ? "status" : "signal",
 	       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	return buf_check(out, program);
 }
@@ -96,7 +97,8 @@ static json_t *check_one(const char *program, const char *id)
 	json_t *j = json_loadb((const char *)out.data, out.len, JSON_REJECT_DUPLICATES, &bad);
 	const char *verdict = json_string_value(json_object_get(j, "verdict"));
 	if (!verdict || !json_is_array(json_object_get(j, "evidence")) ||
-	    (strcmp(verdict, "pass") != 0 && strcmp(verdict, "fail") != 0 && strcmp(verdict, "none") != 0)) {
+	    (strcmp(verdict, "pass") != 0 && strcmp(verdict, "fail") != 0 &&
+	     strcmp(verdict, "none") != 0)) {
 		json_decref(j);
 		return failure(err_make(ERR_INTERNAL, "the check printed no verdict"));
 	}
@@ -115,7 +117,8 @@ static bool listed(const char *list, const char *id)
 static bool asked_for(const struct cli *c, const char *id)
 {
 	size_t n = strlen(id);
-	for (const char *at = c->n_args ? c->args[0] : NULL; at; at = strchr(at, ','), at += at != NULL)
+	for (const char *at = c->n_args ? c->args[0] : NULL; at;
+	     at = strchr(at, ','), at += at != NULL)
 		if (strncmp(at, id, n) == 0 && (at[n] == ',' || at[n] == '\0'))
 			return true;
 	return c->n_args == 0;
@@ -132,15 +135,20 @@ struct run {
 static void result_print(const struct run *r, const json_t *result)
 {
 	const char *verdict = show_text(result, "verdict");
-	const char *colour = !r->c->style.colour ? "" : *verdict == 'p' ? "\033[32m" : *verdict == 'f' ? "\033[31m" : "\033[2m";
-	printf("%s%-4s%s  %-12s %s\n", colour, verdict, *colour ? "\033[0m" : "", show_text(result, "id"),
-	       show_text(result, "requirement"));
+	const char *colour = !r->c->style.colour ? ""
+			     : *verdict == 'p'	 ? "\033[32m"
+			     : *verdict == 'f'	 ? "\033[31m"
+						 : "\033[2m";
+	printf("%s%-4s%s  %-12s %s\n", colour, verdict, *colour ? "\033[0m" : "",
+	       show_text(result, "id"), show_text(result, "requirement"));
 	size_t i;
 	json_t *e;
-	json_array_foreach(json_object_get(result, "evidence"), i, e) {
+	json_array_foreach(json_object_get(result, "evidence"), i, e)
+	{
 		scoped(heap) char *text = json_dumps(e, JSON_ENCODE_ANY | JSON_COMPACT);
 		if (text && i < 6)
-			printf("        %.*s\n", r->c->style.width > 20 ? (int)r->c->style.width - 10 : 70, text);
+			printf("        %.*s\n",
+			       r->c->style.width > 20 ? (int)r->c->style.width - 10 : 70, text);
 	}
 	fflush(stdout);
 }
@@ -159,7 +167,8 @@ static void requirement_run(struct run *r, const json_t *row, const char *list)
 		return;
 	const char *title = show_text(row, "requirement");
 	json_object_set_new(result, "id", json_string(id));
-	json_object_set_new(result, "requirement", json_string(*title ? title : show_text(row, "title")));
+	json_object_set_new(result, "requirement",
+			    json_string(*title ? title : show_text(row, "title")));
 	const char *verdict = show_text(result, "verdict");
 	r->pass += *verdict == 'p';
 	r->fail += *verdict == 'f';
@@ -174,7 +183,11 @@ static void requirement_run(struct run *r, const json_t *row, const char *list)
 static void html_text(const char *s, struct buf *out)
 {
 	for (; *s; s++) {
-		const char *as = *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : *s == '&' ? "&amp;" : *s == '"' ? "&quot;" : NULL;
+		const char *as = *s == '<'   ? "&lt;"
+				 : *s == '>' ? "&gt;"
+				 : *s == '&' ? "&amp;"
+				 : *s == '"' ? "&quot;"
+					     : NULL;
 		if (as)
 			buf_str(out, as);
 		else
@@ -189,16 +202,24 @@ static struct err report_write(const struct run *r, const char *path)
 	size_t i;
 	json_t *row;
 	buf_printf(&out,
-		   "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>X.2011 conformance</title>"
-		   "<style>body{font:15px/1.5 system-ui;max-width:70rem;margin:2rem auto;padding:0 1rem}"
-		   "table{border-collapse:collapse;width:100%%}td,th{text-align:left;vertical-align:top;"
-		   "border-bottom:1px solid #ccc;padding:.4rem}.pass{color:#176b2c}.fail{color:#b00020;"
-		   "font-weight:bold}.none{color:#666}pre{white-space:pre-wrap;margin:0;font-size:12px}</style>"
-		   "<h1>X.2011 conformance</h1><p>Run %s, %s. %u passed, %u failed, %u without a check yet."
+		   "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>X.2011 "
+		   "conformance</title>"
+		   "<style>body{font:15px/1.5 system-ui;max-width:70rem;margin:2rem auto;padding:0 "
+		   "1rem}"
+		   "table{border-collapse:collapse;width:100%%}td,th{text-align:left;vertical-"
+		   "align:top;"
+		   "border-bottom:1px solid "
+		   "#ccc;padding:.4rem}.pass{color:#176b2c}.fail{color:#b00020;"
+		   "font-weight:bold}.none{color:#666}pre{white-space:pre-wrap;margin:0;font-size:"
+		   "12px}</style>"
+		   "<h1>X.2011 conformance</h1><p>Run %s, %s. %u passed, %u failed, %u without a "
+		   "check yet."
 		   "<table><tr><th>Id<th>Requirement<th>Verdict<th>Evidence",
 		   r->nonce, clock_format(clock_wall_ns(), when), r->pass, r->fail, r->none);
-	json_array_foreach(r->results, i, row) {
-		scoped(heap) char *evidence = json_dumps(json_object_get(row, "evidence"), JSON_INDENT(1));
+	json_array_foreach(r->results, i, row)
+	{
+		scoped(heap) char *evidence =
+			json_dumps(json_object_get(row, "evidence"), JSON_INDENT(1));
 		const char *verdict = show_text(row, "verdict");
 		buf_printf(&out, "<tr><td>%s<td>", show_text(row, "id"));
 		html_text(show_text(row, "requirement"), &out);
@@ -218,9 +239,12 @@ static int results_submit(struct run *r)
 	scoped(heap) char *text = json_dumps(body, JSON_COMPACT);
 	json_decref(body);
 	struct reply reply = {0};
-	const struct client_request q = {.method = "POST", .target = "/v1/conformance", .body = text};
+	const struct client_request q = {
+		.method = "POST", .target = "/v1/conformance", .body = text};
 	struct err e = text ? client_do(r->c, &q, &reply) : err_make(ERR_LIMIT, "out of memory");
-	int code = e.code ? refuse_err(r->c, e) : reply.status / 100 != 2 ? refuse_reply(r->c, &reply) : EXIT_DONE;
+	int code = e.code		     ? refuse_err(r->c, e)
+		   : reply.status / 100 != 2 ? refuse_reply(r->c, &reply)
+					     : EXIT_DONE;
 	reply_clear(&reply);
 	return code;
 }
@@ -234,17 +258,18 @@ static int requirements_run(struct run *r, const json_t *rows)
 	if (e.code != ERR_NONE)
 		return refuse_err(r->c, e);
 	setenv("GEMEL_RUN", r->nonce, 1);
-	json_array_foreach(rows, i, row)
-		if (asked_for(r->c, show_text(row, "id")))
-			requirement_run(r, row, buf_text(&list));
+	json_array_foreach(rows, i, row) if (asked_for(r->c, show_text(row, "id")))
+		requirement_run(r, row, buf_text(&list));
 	if (r->pass + r->fail + r->none == 0)
-		return refuse_err(r->c, err_make(ERR_USAGE, "\"%s\": no such requirement; gemel conformance list",
-						 r->c->args[0]));
+		return refuse_err(r->c,
+				  err_make(ERR_USAGE,
+					   "\"%s\": no such requirement; gemel conformance list",
+					   r->c->args[0]));
 	if (r->c->o.json)
 		json_dumpf(r->results, stdout, JSON_INDENT(1));
 	else
-		printf("%u passed, %u failed, %u without a check yet (run %s)\n", r->pass, r->fail, r->none,
-		       r->nonce);
+		printf("%u passed, %u failed, %u without a check yet (run %s)\n", r->pass, r->fail,
+		       r->none, r->nonce);
 	if (r->c->o.output) {
 		e = report_write(r, r->c->o.output);
 		if (e.code != ERR_NONE)
@@ -260,7 +285,9 @@ int run_conformance(struct cli *c)
 	struct reply reply = {0};
 	uint8_t random[NONCE];
 	if (!r.program)
-		return refuse_err(c, err_make(ERR_NOT_FOUND, "no checks are installed; GEMEL_CHECKS names the program"));
+		return refuse_err(
+			c, err_make(ERR_NOT_FOUND,
+				    "no checks are installed; GEMEL_CHECKS names the program"));
 	FILE *f = fopen("/dev/urandom", "re");
 	if (!f || fread(random, 1, sizeof random, f) != sizeof random)
 		return refuse_err(c, err_system("/dev/urandom"));
@@ -268,10 +295,14 @@ int run_conformance(struct cli *c)
 	for (int i = 0; i < NONCE; i++)
 		snprintf(r.nonce + 2 * i, 3, "%02x", random[i]);
 	int code = call_raw(c, "/v1/conformance?limit=1000", &reply);
-	json_t *body = code == EXIT_DONE ? json_loadb((const char *)reply.body.data, reply.body.len, 0, NULL) : NULL;
+	json_t *body = code == EXIT_DONE
+			       ? json_loadb((const char *)reply.body.data, reply.body.len, 0, NULL)
+			       : NULL;
 	json_t *rows = json_object_get(body, "items");
 	if (code == EXIT_DONE && !json_is_array(rows))
-		code = refuse_err(c, err_make(ERR_PEER, "the twin's list of requirements is not of the form"));
+		code = refuse_err(
+			c,
+			err_make(ERR_PEER, "the twin's list of requirements is not of the form"));
 	if (code == EXIT_DONE)
 		code = requirements_run(&r, rows);
 	json_decref(body);

@@ -67,7 +67,7 @@ void row_leaf(const uint8_t store_id[static STORE_ID], const struct store_row *r
 	hash_parts(parts, 4, out);
 }
 
-void merkle_root(uint8_t *hashes, size_t n, uint8_t root[HASH_SIZE])
+void commit_merkle_root(uint8_t *hashes, size_t n, uint8_t root[HASH_SIZE])
 {
 	// Level by level; an odd last one moves up as it is, which is RFC 6962's split.
 	const uint8_t one = 1;
@@ -128,7 +128,7 @@ struct err commit_finish(struct commit *c)
 {
 	TRY(buf_check(&c->list, "manifest"));
 	TRY(buf_check(&c->leaves, "manifest"));
-	merkle_root(c->leaves.data, c->n, c->root);
+	commit_merkle_root(c->leaves.data, c->n, c->root);
 	uint8_t key[8], head[4 + HASH_SIZE];
 	key_be64(key, c->version);
 	for (int i = 0; i < 4; i++)

@@ -71,7 +71,7 @@ void key_time(uint8_t out[static 8], int64_t t);
 uint64_t key_u64(const uint8_t in[static 8]);
 int64_t key_time_read(const uint8_t in[static 8]);
 // RFC 6962 root over n hashes of 32 bytes; overwrites them.
-void merkle_root(uint8_t *hashes, size_t n, uint8_t root[HASH_SIZE]);
+void commit_merkle_root(uint8_t *hashes, size_t n, uint8_t root[HASH_SIZE]);
 
 struct manifest_row {
 	struct store_row place;

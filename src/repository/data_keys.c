@@ -64,6 +64,26 @@ static struct err create(struct data_keys *k, int folder)
 	return store_commit(k->store);
 }
 
+static struct err any_row(void *ctx, const struct store_row *row, bool *more)
+{
+	(void)row;
+	*(bool *)ctx = true;
+	*more = false;
+	return OK;
+}
+
+// A store without an id but with keys in it has lost the id: making a new root key would end all
+// that it keeps.
+static struct err must_be_new(struct store *s)
+{
+	bool any = false;
+	const struct store_scan scan = {.table = STORE_KEK, .all_devices = true, .heads_only = true,
+					.each = any_row, .ctx = &any};
+	TRY(store_scan(s, &scan));
+	ENSURE(!any, ERR_CORRUPT, "the store's id is gone, and its keys are there");
+	return OK;
+}
+
 struct err data_keys_open(int folder, struct store *s, struct data_keys **out)
 {
 	struct data_keys *k = calloc(1, sizeof *k);
@@ -77,9 +97,11 @@ struct err data_keys_open(int folder, struct store *s, struct data_keys **out)
 	struct err root = read_root(folder, &k->root);
 	if (e.code == ERR_NOT_FOUND) {
 		// A key that was made just before a crash, with no store yet, is replaced.
+		e = must_be_new(s);
 		secret_free(k->root);
 		k->root = NULL;
-		e = create(k, folder);
+		if (e.code == ERR_NONE)
+			e = create(k, folder);
 	} else if (e.code == ERR_NONE) {
 		e = root;
 		if (root.code == ERR_NOT_FOUND)

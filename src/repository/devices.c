@@ -139,6 +139,8 @@ struct err devices_save(struct repository *r, struct device *d)
 	const struct journal_part part = {r->scratch.data, r->scratch.len};
 	d->changed = true;
 	d->journalled = true;
+	if (!d->oldest_segment) // which must stay until the row is in the store
+		d->oldest_segment = journal_segment(r->journal);
 	return journal_add(r->journal, JOURNAL_DEVICE, &part, 1);
 }
 

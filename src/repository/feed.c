@@ -166,18 +166,36 @@ static void snapshot(struct repository *r)
 		log_error("snapshot for models: %s", e.text);
 }
 
+void feed_policy(struct repository *r)
+{
+	if (!models(r) || !r->policy)
+		return;
+	Ipc__Policy m = IPC__POLICY__INIT;
+	m.snapshot.data = r->policy_bytes.data;
+	m.snapshot.len = r->policy_bytes.len;
+	err_ignore(process_send(r->p, PROCESS_MODELS, IPC_POLICY, &m.base));
+}
+
+void feed_telemetry_up(struct repository *r)
+{
+	r->paused = false;
+	pace(r);
+}
+
+void feed_models_down(struct repository *r)
+{
+	r->models_fed = false;
+	r->next_snapshot = 0;
+	pace(r);
+}
+
 void feed_models_up(struct repository *r)
 {
 	for (uint32_t i = 1; i <= r->index.n_series; i++)
 		index_series(&r->index, i)->told = 0;
 	r->models_fed = false;
 	r->next_snapshot = 1;
-	if (r->policy_bytes.len) {
-		Ipc__Policy m = IPC__POLICY__INIT;
-		m.snapshot.data = r->policy_bytes.data;
-		m.snapshot.len = r->policy_bytes.len;
-		err_ignore(process_send(r->p, PROCESS_MODELS, IPC_POLICY, &m.base));
-	}
+	feed_policy(r);
 	snapshot(r);
 }
 

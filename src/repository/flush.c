@@ -266,6 +266,10 @@ struct err flush_meta(struct repository *r, struct commit *c)
 	scoped(buf) struct buf b = {0};
 	buf_be64(&b, r->revision);
 	buf_be64(&b, r->last_grant);
+	buf_be64(&b, ledger_signed_size(r->ledger));
+	buf_be32(&b, r->index.n_series);
+	buf_be32(&b, r->index.n_devices);
+	TRY(buf_check(&b, "counters"));
 	struct store_row row = {.table = STORE_META, .key = counters_key,
 				.key_len = sizeof counters_key - 1, .body = b.data, .body_len = b.len};
 	TRY(commit_put(c, &row));
@@ -313,6 +317,14 @@ static bool must_go(const struct repository *r, const struct device *d)
 {
 	return head_full(d) || (d->oldest_segment && journal_bytes(r->journal) > journal_most &&
 				d->oldest_segment <= journal_first(r->journal));
+}
+
+static bool ledger_must_go(const struct repository *r)
+{
+	uint64_t oldest = ledger_oldest_segment(r->ledger);
+	return ledger_wants_flush(r->ledger) ||
+	       (oldest && journal_bytes(r->journal) > journal_most &&
+		oldest <= journal_first(r->journal));
 }
 
 static bool over_budget(const struct repository *r)
@@ -378,7 +390,7 @@ struct err flush_devices(struct repository *r, bool all)
 	struct err e = OK;
 	for (size_t i = 0; i < n && e.code == ERR_NONE; i += COMMIT_DEVICES)
 		e = commit_devices(r, list + i, n - i < COMMIT_DEVICES ? n - i : COMMIT_DEVICES);
-	if (!n && all)
+	if (!n && (all || ledger_must_go(r)))
 		e = commit_devices(r, list, 0);
 	free(list);
 	r->full_devices = false;

@@ -40,18 +40,16 @@ static struct err add_source(struct repository *r, const Ipc__SeriesItem *item)
 {
 	TRY(source_room(r, item->number));
 	struct source *s = &r->sources[item->number];
-	struct device *d;
+	struct device *d = index_device_find(&r->index, item->device);
 	*s = (struct source){0};
-	struct err e = index_device_add(&r->index, item->device, &d);
-	if (e.code == ERR_USAGE)
-		return err_make(ERR_PEER, "SERIES %u: %s", item->number, e.text);
-	TRY(e);
+	if (!d || !d->known)
+		return OK; // its batches will be refused; nothing is kept for it
 	size_t n = strlen(item->path);
 	ENSURE(n && n <= BATCH_PATH_MAX, ERR_PEER,
 	       "SERIES %u: a canonical path has 1 to %d bytes", item->number,
 	       BATCH_PATH_MAX);
 	s->device = d->number;
-	e = index_series_add(&r->index, d, item->path, n, classes_of(r->classes, item->path, n),
+	struct err e = index_series_add(&r->index, d, item->path, n, classes_of(r->classes, item->path, n),
 			     (size_t)r->conf->device_series, &s->series);
 	if (e.code == ERR_LIMIT) {
 		ingest_refused(r, d, 0, "series-quota", item->path);
@@ -161,7 +159,6 @@ void ingest_refused(struct repository *r, struct device *d, uint64_t seq, const 
 		    const char *detail)
 {
 	char text[400];
-	scoped(buf) struct buf b = {.limit = 2048};
 	const char *subject = d ? d->name : "unknown";
 	if (d)
 		d->refused++;
@@ -257,7 +254,7 @@ static struct err queue(struct repository *r, const struct work *w, size_t feed)
 	return OK;
 }
 
-static struct err accept(struct repository *r, struct work *w, size_t feed)
+static struct err take_in(struct repository *r, struct work *w, size_t feed)
 {
 	if (w->chain && (w->head.flags & BATCH_SIGNED))
 		chain_advance(w->chain, w->head.seq, w->hash);
@@ -304,7 +301,7 @@ struct err ingest_batch(struct repository *r, const uint8_t *bytes, size_t n)
 		r->outbox.failed = false;
 		return reason ? refuse(r, &w, reason, expected ? expected : w.head.seq) : e;
 	}
-	e = accept(r, &w, feed);
+	e = take_in(r, &w, feed);
 	return e.code == ERR_NONE ? OK : err_make(ERR_INTERNAL, "%s", e.text);
 }
 

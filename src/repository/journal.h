@@ -58,6 +58,10 @@ struct journal_reader {
 // Reads all segments in order and goes on after damage with the next segment (frames behind a
 // damaged one are tried as well). Errors are those of the disk or of `record`.
 MUST_USE struct err journal_replay(struct journal *j, const struct journal_reader *r);
+// The same for one segment: the first with a number of *number or above (0: the first of all), which
+// becomes the one to go on with. *done: there was none.
+MUST_USE struct err journal_replay_next(struct journal *j, uint64_t *number,
+					const struct journal_reader *r, bool *done);
 // Decodes the records of one opened frame (also for tests and fuzzing).
 MUST_USE struct err journal_frame(const uint8_t *plain, size_t n, uint64_t segment,
 				  const struct journal_reader *r);

@@ -155,24 +155,33 @@ static struct err replay_segment(struct replay *p)
 	return e;
 }
 
-struct err journal_replay(struct journal *j, const struct journal_reader *r)
+struct err journal_replay_next(struct journal *j, uint64_t *number, const struct journal_reader *r,
+			       bool *done)
 {
 	uint64_t *numbers;
-	size_t n;
+	size_t n, i = 0;
 	struct err e = journal_list(j->folder, &numbers, &n);
-	for (size_t i = 0; i < n && e.code == ERR_NONE; i++) {
-		struct replay p = {.j = j, .r = r, .number = numbers[i]};
-		// The segment that is open now is not replayed; what went before it ends the last life.
-		if (j->fd >= 0 && numbers[i] == j->number)
-			break;
-		p.last = i + 1 == n;
-		if (i && numbers[i] != numbers[i - 1] + 1) {
-			p.number = numbers[i - 1] + 1;
+	*done = true;
+	while (i < n && numbers[i] < *number)
+		i++;
+	// The segment that is open now is not replayed; what went before it ends the last life.
+	if (e.code == ERR_NONE && i < n && !(j->fd >= 0 && numbers[i] == j->number)) {
+		struct replay p = {.j = j, .r = r, .number = *number, .last = i + 1 == n};
+		*done = false;
+		if (*number && numbers[i] != *number && *number >= j->first)
 			damage(&p, 0, 0, false, "a whole segment is missing");
-			p.number = numbers[i];
-		}
+		p.number = numbers[i];
 		e = replay_segment(&p);
+		*number = numbers[i] + 1;
 	}
 	free(numbers);
 	return e;
+}
+
+struct err journal_replay(struct journal *j, const struct journal_reader *r)
+{
+	uint64_t number = 0;
+	for (bool done = false; !done;)
+		TRY(journal_replay_next(j, &number, r, &done));
+	return OK;
 }

@@ -92,13 +92,21 @@ static struct err keep(struct ledger *l, struct ledger_entry *e, uint64_t segmen
 		l->kept_at = grown;
 		l->cap_kept = cap;
 	}
-	l->kept_at[l->n_kept] = l->kept.len;
+	size_t at = l->kept.len;
+	l->kept_at[l->n_kept] = at;
 	ledger_record_write(e, &l->kept);
-	TRY(buf_check(&l->kept, "ledger entries in memory"));
 	scoped(buf) struct buf leaf = {.limit = 1024};
 	ledger_leaf(e, &leaf);
-	TRY(buf_check(&leaf, "ledger leaf"));
-	TRY(ledger_tree_append(l, leaf.data, leaf.len));
+	struct err bad = buf_check(&l->kept, "ledger entries in memory");
+	if (bad.code == ERR_NONE)
+		bad = buf_check(&leaf, "ledger leaf");
+	if (bad.code == ERR_NONE)
+		bad = ledger_tree_append(l, leaf.data, leaf.len);
+	if (bad.code != ERR_NONE) { // as if it had never been
+		l->kept.len = at;
+		l->kept.failed = false;
+		return bad;
+	}
 	if (!l->n_kept++)
 		l->oldest_segment = segment;
 	l->size++;
@@ -282,6 +290,24 @@ struct found {
 	bool any;
 };
 
+// Where each of the row's n records begins.
+static struct err index_group(struct ledger *l, uint32_t n)
+{
+	struct cursor c = cursor_over(l->group.data, l->group.len);
+	ENSURE(n && n <= l->group.len, ERR_CORRUPT, "a ledger row of %u entries cannot be", n);
+	uint32_t *at = realloc(l->group_at, n * sizeof *at);
+	ENSURE(at, ERR_LIMIT, "no memory for a ledger row");
+	l->group_at = at;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ledger_entry e;
+		at[i] = (uint32_t)(c.at - c.start);
+		TRY(ledger_record_read(&c, &e));
+	}
+	ENSURE(cursor_left(&c) == 0, ERR_CORRUPT, "a ledger row holds more than its entries");
+	l->group_n = n;
+	return OK;
+}
+
 static struct err open_group(void *ctx, const struct store_row *row, bool *more)
 {
 	struct found *f = ctx;
@@ -295,10 +321,11 @@ static struct err open_group(void *ctx, const struct store_row *row, bool *more)
 	TRY(row_open(f->l->r->keys, row, a, &info, &plain, &n));
 	buf_reset(&f->l->group);
 	buf_append(&f->l->group, plain, n);
+	TRY(buf_check(&f->l->group, "ledger row"));
+	TRY(index_group(f->l, info.n));
 	f->l->group_first = key_u64(row->key);
-	f->l->group_n = info.n;
 	f->any = true;
-	return buf_check(&f->l->group, "ledger row");
+	return OK;
 }
 
 static struct err load_group(struct ledger *l, uint64_t index)
@@ -312,8 +339,11 @@ static struct err load_group(struct ledger *l, uint64_t index)
 					.backward = true, .each = open_group, .ctx = &f};
 	l->group_n = 0;
 	TRY(store_scan(l->r->store, &scan));
-	ENSURE(f.any && index - l->group_first < l->group_n, ERR_CORRUPT,
-	       "ledger entry %llu is not in the store", (unsigned long long)index);
+	if (!f.any || index - l->group_first >= l->group_n) {
+		l->group_n = 0;
+		return err_make(ERR_CORRUPT, "ledger entry %llu is not in the store",
+				(unsigned long long)index);
+	}
 	return OK;
 }
 
@@ -329,9 +359,9 @@ struct err ledger_get(struct ledger *l, uint64_t index, struct arena *a, struct 
 		TRY(ledger_record_read(&c, e));
 	} else {
 		TRY(load_group(l, index));
-		c = cursor_over(l->group.data, l->group.len);
-		for (uint64_t i = l->group_first; i <= index; i++)
-			TRY(ledger_record_read(&c, e));
+		size_t at = l->group_at[index - l->group_first];
+		c = cursor_over(l->group.data + at, l->group.len - at);
+		TRY(ledger_record_read(&c, e));
 	}
 	uint8_t *copy = arena_alloc(a, e->body_len + 1);
 	ENSURE(copy, ERR_LIMIT, "no memory for a ledger entry");

@@ -9,8 +9,10 @@
 // Used by repository.
 #pragma once
 
+#include "lib/base/cursor.h"
 #include "lib/crypto/hash.h"
 #include "lib/ipc/process.h"
+#include "lib/tlog/tiles.h"
 #include "repository/commit.h"
 #include "repository/journal.h"
 
@@ -62,12 +64,26 @@ MUST_USE struct err ledger_entry_check(struct ledger *l, const struct ledger_ent
 // --- ledger_head.c: the tree, its signed head, its witnesses
 // After recovery: tiles, checkpoint and entries must tell one story. ERR_CORRUPT says how not.
 MUST_USE struct err ledger_check(struct ledger *l);
+// The complete check of the tiles under the signed head, `most` entries further. ERR_CORRUPT.
+MUST_USE struct err ledger_check_tiles(struct ledger *l, struct tiles_check *at, uint64_t most,
+				       bool *finished);
 void ledger_keys(struct ledger *l, const uint8_t public_key[32]); // the checkpoint key
 MUST_USE struct err ledger_tick(struct ledger *l);                // sign, publish, ask witnesses
 MUST_USE struct err ledger_signed(struct ledger *l, const struct ipc_message *m);
+void ledger_peer_gone(struct ledger *l, enum process_id peer); // what was asked of it is forgotten
 MUST_USE struct err ledger_witnessed(struct ledger *l, const struct ipc_message *m);
+uint64_t ledger_signed_size(const struct ledger *l); // of the newest head, served yet or not
 const char *ledger_checkpoint(struct ledger *l); // the newest signed note with cosignatures, or ""
 uint64_t ledger_checkpoint_size(const struct ledger *l);
+// How many witnesses are configured, and one of them, for people.
+struct ledger_witness_state {
+	const char *name, *why; // why it last failed; "" when it did not
+	uint64_t size;		// of the head that it cosigned or said it knows
+	int64_t last_ns;	// of its last good cosignature; 0: none yet
+	bool signed_;		// the present head
+};
+unsigned ledger_witnesses(const struct ledger *l);
+struct ledger_witness_state ledger_witness_state(const struct ledger *l, unsigned i);
 MUST_USE struct err ledger_vkey(struct ledger *l, struct buf *out);
 MUST_USE struct err ledger_proof(struct ledger *l, uint64_t index, struct buf *out); // tlog-proof
 MUST_USE struct err ledger_tile(struct ledger *l, const char *path, struct buf *out);

@@ -34,7 +34,12 @@ static struct err read_meta(struct repository *r)
 	struct cursor c = cursor_over(row.body, row.body_len);
 	r->revision = cursor_be64(&c);
 	r->last_grant = cursor_be64(&c);
-	TRY(cursor_finish(&c, "counters"));
+	r->signed_ledger = cursor_be64(&c);
+	uint32_t series = cursor_be32(&c), devices = cursor_be32(&c);
+	e = cursor_finish(&c, "counters");
+	ENSURE(e.code == ERR_NONE, ERR_CORRUPT, "%s", e.text);
+	// A number whose definition was lost is not given to another.
+	TRY(index_reserve(&r->index, series, devices));
 	TRY(get_meta(r, "domains", a, &row));
 	buf_append(&r->domains, row.body, row.body_len);
 	ENSURE(!row.body_len || row.body[row.body_len - 1] == '\n', ERR_CORRUPT,
@@ -145,6 +150,14 @@ static struct err read_devices(struct repository *r)
 
 // --- the journal
 
+static struct err replay_device(struct repository *r, struct cursor *c)
+{
+	uint32_t number = cursor_be32(c), domain = cursor_be32(c);
+	TRY(devices_read(r, number, domain, c->at, cursor_left(c)));
+	index_device(&r->index, number)->changed = true; // the journal goes: its row is written
+	return OK;
+}
+
 static struct err each_record(void *ctx, uint64_t segment, enum journal_kind kind,
 			      const uint8_t *bytes, size_t n)
 {
@@ -161,11 +174,9 @@ static struct err each_record(void *ctx, uint64_t segment, enum journal_kind kin
 	case JOURNAL_LEDGER:
 		e = ledger_replay(r->ledger, segment, bytes, n);
 		break;
-	case JOURNAL_DEVICE: {
-		uint32_t number = cursor_be32(&c), domain = cursor_be32(&c);
-		e = devices_read(r, number, domain, c.at, cursor_left(&c));
+	case JOURNAL_DEVICE:
+		e = replay_device(r, &c);
 		break;
-	}
 	default:
 		e = err_make(ERR_CORRUPT, "a record of kind %d; this program knows 1 to %d", (int)kind,
 			     JOURNAL_END);
@@ -185,7 +196,10 @@ static void each_damage(void *ctx, const struct journal_damage *d)
 	char name[96];
 	snprintf(name, sizeof name, "journal segment %llx at byte %llu",
 		 (unsigned long long)d->segment, (unsigned long long)d->offset);
-	repository_alert(r, d->torn ? "cut" : "altered", name, d->what);
+	if (d->torn) // an attacker could make it look so, hence told; the chains show what is missing
+		repository_notice(r, "cut", name, d->what);
+	else
+		repository_alert(r, "altered", name, d->what);
 }
 
 // --- the ledger entry of the last commit may have been lost with the process
@@ -224,9 +238,11 @@ static struct err bind_last_commit(struct repository *r)
 		json_decref(o);
 		if (version < r->commit_version)
 			break;
-		if (version > r->commit_version)
+		if (version > r->commit_version) {
 			repository_alert(r, "missing", "store",
 					 "the ledger knows a later commit: the store was rolled back");
+			r->read_only = true;
+		}
 		return OK;
 	}
 	struct commit c = {.version = r->commit_version};
@@ -252,24 +268,36 @@ static struct err first_commit(struct repository *r)
 	return e;
 }
 
+static struct err read_store(struct repository *r)
+{
+	TRY(read_version(r));
+	TRY(read_meta(r));
+	return read_devices(r);
+}
+
 struct err repository_recover(struct repository *r)
 {
 	int64_t before = clock_mono_ns();
 	const struct journal_reader reader = {each_record, each_damage, r};
-	TRY(read_meta(r));
-	TRY(read_version(r));
-	TRY(read_devices(r));
-	if (!r->commit_version && !r->offline)
-		TRY(first_commit(r));
+	r->recovering = true; // no entry may be made before those of the journal are back
+	struct err e = read_store(r);
+	if (e.code == ERR_CORRUPT && r->offline) { // the verification names what it can
+		repository_alert(r, "unreadable", "store", e.text);
+		e = OK;
+	}
+	TRY(e);
 	if (r->commit_version)
 		TRY(journal_replay(r->journal, &reader));
-	struct err e = ledger_check(r->ledger);
+	else if (!r->offline)
+		TRY(first_commit(r));
+	e = ledger_check(r->ledger);
 	if (e.code == ERR_CORRUPT) { // X.2011 8.3.3-9: loud, and nothing more is taken in
 		repository_alert(r, "forked", "ledger", e.text);
 		r->read_only = true;
 		e = OK;
 	}
 	TRY(e);
+	repository_tell_held(r);
 	if (r->offline)
 		return OK;
 	TRY(bind_last_commit(r));

@@ -26,6 +26,13 @@ struct source {
 };
 enum { SOURCES_MAX = 1 << 23 };
 
+// What recovery found: told when the ledger is whole again.
+struct held_note {
+	bool alert;
+	char kind[24], subject[128], why[200];
+};
+enum { HELD_MAX = 64 };
+
 struct outgoing { // waits for the journal's sync
 	uint32_t device;
 	uint64_t seq;
@@ -52,6 +59,7 @@ struct repository {
 	struct chunk_writer *chunks;
 	// counters that survive
 	uint64_t revision, commit_version, last_grant;
+	uint64_t signed_ledger; // size of the head that the store remembers
 	struct buf domains; // names by number, each ended by a newline; 0 is ""
 	// telemetry's numbers
 	struct source *sources;
@@ -63,7 +71,7 @@ struct repository {
 	struct buf outbox, scratch;
 	struct outgoing *out;
 	size_t n_out, cap_out;
-	struct event *sync_event, *tick_event;
+	struct event *sync_event, *tick_event, *verify_event;
 	// feed
 	bool models_fed; // its snapshot is complete: live feeds follow
 	bool paused;     // telemetry, for models' sake
@@ -74,6 +82,9 @@ struct repository {
 	uint8_t policy_key[32], ticket_key[32];
 	bool have_keys;
 	// health
+	bool recovering;   // what is to be told waits in `held`
+	struct held_note *held;
+	size_t n_held, more_held;
 	bool damaged;      // something stored is not what it was
 	char why[200];     // in words
 	bool read_only;    // the ledger was shortened or forked: nothing is acknowledged
@@ -82,10 +93,10 @@ struct repository {
 	void *report_ctx;
 	bool stopping;
 	bool full_devices; // one at least wants to be flushed
-	int64_t last_checkpoint_ns, last_event_ns;
+	int64_t last_checkpoint_ns, last_event_ns, last_second_ns, last_scrub_ns;
 	uint64_t checkpointed; // commits at the last checkpoint of the store
 	uint64_t events_held;
-	struct verification *verification; // under way
+	struct scrub *scrub; // a verification under way
 	struct counters count;
 };
 
@@ -96,10 +107,18 @@ static inline struct repository *repository_of(struct process *p)
 
 // --- state.c: open and close everything; recover.c: what the disk says
 MUST_USE struct err repository_open(struct process *p, struct repository **out);
+// A copy that is only checked: nothing is written but by SQLite, and alerts go to `report`.
+MUST_USE struct err repository_open_offline(struct process *p, verify_report_fn report, void *ctx,
+					    struct repository **out);
 void repository_close(struct repository *r);
 MUST_USE struct err repository_recover(struct repository *r);
 // An alert: event, log line, ledger record. `subject` device or file.
 void repository_alert(struct repository *r, const char *kind, const char *subject, const char *why);
+// Something that a start found, and that is no damage.
+void repository_notice(struct repository *r, const char *kind, const char *subject,
+		       const char *why);
+void repository_event_damaged(struct repository *r); // the event of the last alert once more
+void repository_tell_held(struct repository *r); // recovery is over
 
 // --- devices.c
 MUST_USE struct err devices_state(struct repository *r, const struct ipc_message *m);
@@ -138,5 +157,17 @@ MUST_USE struct err feed_state_at(struct repository *r, const struct ipc_message
 void feed_event(struct repository *r, const char *type, const char *subject, const char *json,
 		const char *class_name);
 
+void feed_policy(struct repository *r);	      // the snapshot, to models
+void feed_telemetry_up(struct repository *r); // a new channel reads, whatever the old one did
+void feed_models_down(struct repository *r);
+
+// --- scrub.c: a verification beside the work, in slices
+MUST_USE struct err scrub_start(struct repository *r); // goes on, when one is under way
+void scrub_slice(evutil_socket_t fd, short what, void *r);
+void scrub_forget(struct repository *r); // those who wait for it are gone
+void scrub_cancel(struct repository *r, uint64_t request);
+void scrub_stop(struct repository *r);
+
 // --- api.c
 MUST_USE struct err api_request(struct repository *r, const struct ipc_message *m);
+MUST_USE struct err api_cancel(struct repository *r, const struct ipc_message *m);

@@ -262,6 +262,20 @@ struct err index_series_restore(struct index *x, uint32_t number, struct device 
 	return s->path ? OK : define(x, number, d, path, n, class);
 }
 
+struct err index_reserve(struct index *x, uint32_t series, uint32_t devices)
+{
+	struct device *d;
+	ENSURE(series < SERIES_MAX && devices <= DEVICES_MAX, ERR_CORRUPT,
+	       "%u series of %u devices cannot be", series, devices);
+	while (x->n_devices < devices)
+		TRY(device_new(x, &d));
+	while (x->n_series < series) {
+		TRY(grow(x));
+		x->n_series++;
+	}
+	return OK;
+}
+
 static int compare_paths(const void *a, const void *b, void *ctx)
 {
 	const struct index *x = ctx;
@@ -299,7 +313,7 @@ struct err index_under(struct index *x, struct device *d, const char *path, size
 		if (strncmp(s->path, path, n) != 0)
 			break;
 		char next = s->path[n];
-		if (!next || next == '/' || next == '[' || (n == 1 && *path == '/'))
+		if (!n || !next || next == '/' || next == '[' || (n == 1 && *path == '/'))
 			each(ctx, d->sorted[low], s);
 	}
 	return OK;

@@ -136,7 +136,10 @@ MUST_USE struct err index_series_add(struct index *x, struct device *d, const ch
 // The next number to be given, for reading definitions back in their places.
 MUST_USE struct err index_series_restore(struct index *x, uint32_t number, struct device *d,
 					 const char *path, size_t n, enum access_class class);
-// Calls for each series at `path` or below it: the node, its children, its list entries.
+// Numbers up to these are taken, whether or not their definitions are found.
+MUST_USE struct err index_reserve(struct index *x, uint32_t series, uint32_t devices);
+// Calls for each series at `path` or below it (the node, its children, its list entries), or for
+// all of the device when n is 0, in the order of their paths.
 MUST_USE struct err index_under(struct index *x, struct device *d, const char *path, size_t n,
 				void (*each)(void *ctx, uint32_t number, struct series *s),
 				void *ctx);

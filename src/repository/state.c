@@ -31,7 +31,7 @@ static struct err open_folder(int parent, const char *name, int *out)
 static struct err give_to_owner(int folder)
 {
 	static const char *const names[] = {"root.key", "repository.db", "repository.db-wal",
-					    "journal", "ledger"};
+					    "journal", "ledger", "ledger/.stage"};
 	struct stat st;
 	if (geteuid() != 0)
 		return OK;
@@ -80,11 +80,15 @@ static struct err open_rooms(struct repository *r)
 	return give_to_owner(r->folder);
 }
 
-struct err repository_open(struct process *p, struct repository **out)
+static struct err open_with(struct process *p, bool offline, verify_report_fn report, void *ctx,
+			    struct repository **out)
 {
 	struct repository *r = calloc(1, sizeof *r);
 	ENSURE(r, ERR_LIMIT, "no memory for the repository");
 	r->p = p;
+	r->offline = offline;
+	r->report = report;
+	r->report_ctx = ctx;
 	r->conf = p->conf;
 	r->folder = p->state_dir;
 	r->journal_folder = r->ledger_folder = -1;
@@ -97,6 +101,17 @@ struct err repository_open(struct process *p, struct repository **out)
 	return OK;
 }
 
+struct err repository_open(struct process *p, struct repository **out)
+{
+	return open_with(p, false, NULL, NULL, out);
+}
+
+struct err repository_open_offline(struct process *p, verify_report_fn report, void *ctx,
+				   struct repository **out)
+{
+	return open_with(p, true, report, ctx, out);
+}
+
 void repository_close(struct repository *r)
 {
 	if (!r)
@@ -105,7 +120,9 @@ void repository_close(struct repository *r)
 		event_free(r->sync_event);
 	if (r->tick_event)
 		event_free(r->tick_event);
-	verification_free(r->verification);
+	if (r->verify_event)
+		event_free(r->verify_event);
+	scrub_stop(r);
 	aggregate_free(r->aggregate);
 	batch_canonical_free(r->canonical);
 	chunk_writer_free(r->chunks);
@@ -123,6 +140,7 @@ void repository_close(struct repository *r)
 	free(r->sources);
 	free(r->records);
 	free(r->out);
+	free(r->held);
 	if (r->journal_folder >= 0)
 		close(r->journal_folder);
 	if (r->ledger_folder >= 0)
@@ -131,27 +149,94 @@ void repository_close(struct repository *r)
 	free(r);
 }
 
+// --- telling
+
+static void tell(struct repository *r, bool alert, const char *kind, const char *subject,
+		 const char *why)
+{
+	const char *event = alert ? "integrity.alert" : "repository.notice";
+	json_t *o = json_pack("{s:s, s:s, s:s}", "what", kind, "record", subject, "text", why);
+	char *json = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	if (json) {
+		struct err e = ledger_note(r->ledger, event, subject, "repository", json);
+		if (e.code != ERR_NONE)
+			log_error("record of the alert: %s", e.text);
+		feed_event(r, event, subject, json, "internal");
+		ingest_schedule(r);
+	}
+	free(json);
+	json_decref(o);
+}
+
+static void hold(struct repository *r, bool alert, const char *kind, const char *subject,
+		 const char *why)
+{
+	if (!r->held)
+		r->held = calloc(HELD_MAX, sizeof *r->held);
+	if (!r->held || r->n_held == HELD_MAX) {
+		r->more_held++;
+		return;
+	}
+	struct held_note *h = &r->held[r->n_held++];
+	h->alert = alert;
+	snprintf(h->kind, sizeof h->kind, "%s", kind);
+	snprintf(h->subject, sizeof h->subject, "%s", subject);
+	snprintf(h->why, sizeof h->why, "%s", why);
+}
+
+void repository_tell_held(struct repository *r)
+{
+	char text[64];
+	r->recovering = false;
+	for (size_t i = 0; i < r->n_held; i++) {
+		const struct held_note *h = &r->held[i];
+		tell(r, h->alert, h->kind, h->subject, h->why);
+	}
+	snprintf(text, sizeof text, "%zu more of the kind", r->more_held);
+	if (r->more_held)
+		tell(r, true, "damaged", "repository", text);
+	free(r->held);
+	r->held = NULL;
+	r->n_held = r->more_held = 0;
+}
+
+void repository_event_damaged(struct repository *r)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s}", "what", "damaged", "record", "repository", "text",
+			      r->why);
+	char *json = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	if (json)
+		feed_event(r, "integrity.alert", "repository", json, "internal");
+	free(json);
+	json_decref(o);
+}
+
+void repository_notice(struct repository *r, const char *kind, const char *subject, const char *why)
+{
+	if (r->offline)
+		return;
+	log_notice("%s %s: %s", subject, kind, why);
+	if (r->recovering)
+		hold(r, false, kind, subject, why);
+	else
+		tell(r, false, kind, subject, why);
+}
+
 void repository_alert(struct repository *r, const char *kind, const char *subject, const char *why)
 {
 	r->damaged = true;
-	snprintf(r->why, sizeof r->why, "%s", why);
+	snprintf(r->why, sizeof r->why, "%s %s: %.120s", subject, kind, why);
 	if (r->offline) {
-		struct verify_finding f = {.what = kind, .record = subject};
+		struct verify_finding f = {.what = kind};
+		snprintf(f.record, sizeof f.record, "%s", subject);
 		snprintf(f.text, sizeof f.text, "%s %s: %s", subject, kind, why);
 		if (r->report)
 			r->report(r->report_ctx, &f);
 		return;
 	}
 	log_error("integrity: %s %s: %s", subject, kind, why);
-	json_t *o = json_pack("{s:s, s:s, s:s}", "what", kind, "record", subject, "text", why);
-	char *json = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	if (json) {
-		struct err e = ledger_note(r->ledger, "integrity.alert", subject, "repository", json);
-		if (e.code != ERR_NONE)
-			log_error("record of the alert: %s", e.text);
-		feed_event(r, "integrity.alert", subject, json, "internal");
-		ingest_schedule(r);
-	}
-	free(json);
-	json_decref(o);
+	if (r->recovering)
+		hold(r, true, kind, subject, why);
+	else
+		tell(r, true, kind, subject, why);
 }

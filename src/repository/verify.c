@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Phases: ledger entries (they name each commit's root), manifests, rows table by table, what no row
-// stood for, journal, the ledger's head. Rows of commits later than the start are passed over: they
+// Phases: the ledger's tiles, its entries (they name each commit's root), manifests, rows table by
+// table, what no row stood for, journal, the ledger's head. Rows of commits later than the start are passed over: they
 // are checked by the next run.
 #include "repository/verify.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum phase { ENTRIES, MANIFESTS, ROWS, MISSING, JOURNAL, HEAD, DONE };
+enum phase { TILES, ENTRIES, MANIFESTS, ROWS, MISSING, JOURNAL, HEAD, DONE };
 
 struct verification {
 	struct repository *r;
@@ -23,7 +23,9 @@ struct verification {
 	struct verify_totals totals;
 	enum phase phase;
 	uint64_t upto, entries; // commits and ledger entries at the start
-	uint64_t at;            // index, version or slot that is next
+	uint64_t at;            // index, version, slot or segment that is next
+	struct tiles_check tiles;
+	bool tiles_bad; // from tiles.bad_first to bad_last
 	enum store_table table;
 	uint8_t key[STORE_KEY_MAX]; // last row seen in this table
 	size_t key_len;
@@ -105,7 +107,8 @@ static void name_path(const struct verification *v, struct verify_finding *f, ui
 static void find_row(struct verification *v, const char *what, const struct store_row *row,
 		     const char *why)
 {
-	struct verify_finding f = {.what = what, .record = store_table_names[row->table]};
+	struct verify_finding f = {.what = what};
+	snprintf(f.record, sizeof f.record, "%s", store_table_names[row->table]);
 	const struct device *d = index_device(&v->r->index, row->device);
 	struct row_info info;
 	if (d)
@@ -130,11 +133,29 @@ static void find_row(struct verification *v, const char *what, const struct stor
 
 static void find(struct verification *v, const char *what, const char *record, const char *why)
 {
-	struct verify_finding f = {.what = what, .record = record};
+	struct verify_finding f = {.what = what};
+	snprintf(f.record, sizeof f.record, "%s", record);
 	say(v, &f, why);
 }
 
 // --- ledger entries and manifests
+
+static struct err step_tiles(struct verification *v)
+{
+	enum { MOST = 8 * TILES_WIDTH };
+	bool finished;
+	struct err e = ledger_check_tiles(v->r->ledger, &v->tiles, MOST, &finished);
+	if (e.code == ERR_CORRUPT) {
+		find(v, "altered", "ledger tiles", e.text);
+		v->tiles_bad = finished = true;
+	} else {
+		TRY(e);
+	}
+	v->left = v->left > MOST / 64 ? v->left - MOST / 64 : 0;
+	if (finished)
+		v->phase = ENTRIES;
+	return OK;
+}
 
 static void note_root(struct verification *v, const struct ledger_entry *e)
 {
@@ -142,7 +163,9 @@ static void note_root(struct verification *v, const struct ledger_entry *e)
 	const json_t *body = json_object_get(o, "body");
 	uint64_t version = (uint64_t)json_integer_value(json_object_get(body, "commit"));
 	const char *root = json_string_value(json_object_get(body, "root"));
-	if (root && version <= v->upto && hash_unhex(root, v->roots[version], HASH_SIZE))
+	if (version > v->upto)
+		find(v, "missing", "store", "the ledger knows a later commit: it was rolled back");
+	else if (root && hash_unhex(root, v->roots[version], HASH_SIZE))
 		v->has_root[version] = true;
 	json_decref(o);
 }
@@ -164,6 +187,8 @@ static struct err step_entries(struct verification *v)
 		TRY(bad);
 		if (!strcmp(e.kind, "store.commit"))
 			note_root(v, &e);
+		if (v->tiles_bad && v->at >= v->tiles.bad_first && v->at <= v->tiles.bad_last)
+			continue; // its leaf cannot be believed
 		bad = ledger_entry_check(v->r->ledger, &e);
 		if (bad.code == ERR_CORRUPT)
 			find(v, "altered", text, bad.text);
@@ -184,6 +209,7 @@ static struct err read_manifest(struct verification *v, const struct store_row *
 	uint8_t root[HASH_SIZE];
 	char name[64];
 	snprintf(name, sizeof name, "manifest of commit %" PRIu64, version);
+	uint32_t rows = 0;
 	for (bool more = true; more;) {
 		struct manifest_row m;
 		struct err e = manifest_next(&c, &m, &more);
@@ -193,11 +219,16 @@ static struct err read_manifest(struct verification *v, const struct store_row *
 		}
 		if (!more)
 			break;
+		rows++;
 		buf_append(&leaves, m.leaf, HASH_SIZE);
 		TRY(expectations_put(&v->rows, &m, version));
 	}
 	TRY(buf_check(&leaves, "manifest"));
-	merkle_root(leaves.data, leaves.len / HASH_SIZE, root);
+	commit_merkle_root(leaves.data, leaves.len / HASH_SIZE, root);
+	struct cursor head = cursor_over(row->head, row->head_len);
+	if (cursor_be32(&head) != rows || cursor_left(&head) != HASH_SIZE ||
+	    memcmp(cursor_take(&head, HASH_SIZE), root, HASH_SIZE) != 0)
+		find(v, "altered", name, "its head does not fit its list");
 	if (v->has_root[version] && memcmp(root, v->roots[version], HASH_SIZE) != 0)
 		find(v, "altered", name, "its root is not the one in the ledger");
 	else if (!v->has_root[version] && version != v->upto)
@@ -322,6 +353,7 @@ static struct err step_missing(struct verification *v)
 		find_row(v, "missing", &place, "it was committed and is not there");
 	}
 	v->phase = JOURNAL;
+	v->at = 0;
 	return OK;
 }
 
@@ -348,10 +380,14 @@ static void journal_damaged(void *ctx, const struct journal_damage *d)
 struct err verification_step(struct verification *v, unsigned rows, bool *done)
 {
 	const struct journal_reader reader = {count_record, journal_damaged, v};
+	bool over;
 	v->left = rows;
 	while (v->left && v->phase != DONE) {
 		struct err e = OK;
 		switch (v->phase) {
+		case TILES:
+			e = step_tiles(v);
+			break;
 		case ENTRIES:
 			e = step_entries(v);
 			break;
@@ -365,8 +401,9 @@ struct err verification_step(struct verification *v, unsigned rows, bool *done)
 			e = step_missing(v);
 			break;
 		case JOURNAL:
-			e = journal_replay(v->r->journal, &reader);
-			v->phase = HEAD;
+			e = journal_replay_next(v->r->journal, &v->at, &reader, &over);
+			v->left = 0; // a slice of its own
+			v->phase = over ? HEAD : JOURNAL;
 			break;
 		default:
 			e = ledger_check(v->r->ledger);

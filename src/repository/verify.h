@@ -13,8 +13,8 @@ struct repository;
 struct verification; // opaque
 
 struct verify_finding {
-	const char *what;   // altered, missing, added, unreadable, cut, forked
-	const char *record; // chunk, batch, ledger, journal, manifest ...
+	const char *what; // altered, missing, added, unreadable, cut, forked; static text
+	char record[128]; // chunk, batch, ledger entry 7, journal segment 2 at byte 900 ...
 	char device[65];    // "" when none
 	char path[1100];    // the first of `paths`; "" when none
 	unsigned paths;
@@ -35,7 +35,9 @@ void verification_free(struct verification *v); // NULL is fine
 MUST_USE struct err verification_step(struct verification *v, unsigned rows, bool *done);
 const struct verify_totals *verification_totals(const struct verification *v);
 
-// The whole check on a *copy* of a repository's state folder (it needs root.key there; the store's
-// own log is brought in, so the copy changes). Errors: what could not be opened at all.
+// The whole check on a *copy* of a repository's state folder, or of gemeld's with it inside (it needs
+// root.key there; the store's own log is brought in, so the copy changes). Everything that was found
+// goes to `report`, which is also counted in totals->findings: 0 means that all is as it was written.
+// Errors: no such folder, no store in it, memory.
 MUST_USE struct err repository_verify(const char *folder, verify_report_fn report, void *ctx,
 				      struct verify_totals *totals);

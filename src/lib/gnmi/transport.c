@@ -161,6 +161,8 @@ static struct err socket_error(struct socket_transport *s)
 	if (verify != X509_V_OK)
 		return err_make(ERR_AUTH, "TLS: certificate refused: %s",
 				X509_verify_cert_error_string(verify));
+	if (ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+		return err_make(ERR_AUTH, "TLS: no certificate was given; one is required here");
 	if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return err_make(s->open ? ERR_IO : ERR_PEER,
 				"TLS: closed without close_notify (RFC 8446 section 6.1)");

@@ -8,13 +8,13 @@
 
 #include <jansson.h>
 
-struct _Ipc__ApiRequest;
+struct Ipc__ApiRequest;
 struct access_decision;
 
 // A request's parameter by name. NULL / false / fallback when absent.
-const char *answer_text(const struct _Ipc__ApiRequest *r, const char *name);
-int64_t answer_number(const struct _Ipc__ApiRequest *r, const char *name, int64_t fallback);
-bool answer_flag(const struct _Ipc__ApiRequest *r, const char *name, bool fallback);
+const char *answer_text(const struct Ipc__ApiRequest *r, const char *name);
+int64_t answer_number(const struct Ipc__ApiRequest *r, const char *name, int64_t fallback);
+bool answer_flag(const struct Ipc__ApiRequest *r, const char *name, bool fallback);
 
 // Sends status and body; takes over (decrefs) `body`. Adds an ETag (hash of the body) on 200.
 MUST_USE struct err answer_json(struct process *p, uint64_t id, unsigned status, json_t *body);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemel.yaml: one table for the parent and all processes; `gemeld --describe-config` prints it.
+// The parent loads the file and the PEM files that it names, and writes the whole out again as one
+// text for the processes, which open no file. Keys of the file are the names below, but for
+// `references`, which is `reference_values` there.
 #pragma once
 
 #include "lib/base/conf.h"
@@ -29,7 +32,7 @@ struct conf_target { // a standard gNMI device that telemetry dials
 	int64_t port;
 	char *netns;
 	char *server_name;
-	char *authority; // PEM file; read by the parent's configuration, inlined
+	char *authority; // PEM text; in the file also a path, which daemon_conf_load reads
 	char *domain;
 };
 
@@ -46,7 +49,7 @@ struct daemon_conf {
 	struct conf_listen telemetry, enrolment, control, api, console;
 	int witnesses_mode; // 0 required, 1 none
 	struct conf_items witnesses;  // struct conf_witness
-	struct conf_list ek_roots;    // PEM text files: manufacturers' authorities
+	struct conf_list ek_roots;    // PEM texts: manufacturers' authorities; paths as above
 	struct conf_items references; // struct conf_reference
 	struct conf_items targets;    // struct conf_target
 	struct conf_items classes;    // struct conf_class
@@ -60,6 +63,11 @@ struct daemon_conf {
 
 extern const struct conf_key daemon_conf_keys[];
 
+// From a file, with the files that it names read in. ERR_USAGE names file, line and key, and says
+// what is allowed. *out points into `a`.
 MUST_USE struct err daemon_conf_load(const char *path, struct daemon_conf *out, struct arena *a);
+// From text. PEM values must be in the text already.
 MUST_USE struct err daemon_conf_parse(const char *name, const char *text, size_t n,
 				      struct daemon_conf *out, struct arena *a);
+// The whole configuration, defaults included, as text for daemon_conf_parse.
+MUST_USE struct err daemon_conf_write(const struct daemon_conf *c, struct buf *out);

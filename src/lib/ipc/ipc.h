@@ -6,7 +6,8 @@
 //
 // Frame: u32 length of payload, u16 type, u16 flags (1: a descriptor rides along), big-endian.
 // Sending queues without copying twice and never blocks; `ipc_backlog` tells how much waits, and
-// on_drain runs when it falls below IPC_LOW: producers pause in between (back-pressure before loss).
+// on_drain runs when it falls below IPC_LOW, and when nothing waits any more after the peer had been
+// slow: producers pause in between (back-pressure before loss). Above IPC_MOST a send is refused.
 // Used by parent and every process.
 #pragma once
 
@@ -37,11 +38,11 @@ enum ipc_type {
 	IPC_BATCH_REFUSED, IPC_FEED, IPC_FEED_END, IPC_FEED_ACK, IPC_STATE_AT, IPC_STATE_FEED,
 	IPC_STATE_END, IPC_RECORD, IPC_RECORDED, IPC_WITNESS_ASK, IPC_WITNESS_ANSWER, IPC_POLICY,
 	IPC_SESSION_CHECK, IPC_SESSION, IPC_API_REQUEST, IPC_API_ANSWER, IPC_API_CANCEL, IPC_EVENT,
-	IPC_METRICS,
+	IPC_METRICS, IPC_BROKEN, IPC_PUBLISH,
 	IPC_TYPES,
 };
 
-enum { IPC_HIGH = 32 << 20, IPC_LOW = 8 << 20 };
+enum { IPC_HIGH = 32 << 20, IPC_LOW = 8 << 20, IPC_MOST = 128 << 20 };
 
 struct ipc_channel; // opaque; owned by whoever opened it
 
@@ -60,6 +61,8 @@ typedef struct err (*ipc_handler_fn)(void *ctx, const struct ipc_message *m);
 struct ipc_events {
 	ipc_handler_fn on_message;                        // required
 	void (*on_drain)(void *ctx, enum process_id peer);  // may be NULL
+	// The channel is dead: ERR_BUSY when the peer is gone, ERR_PEER when it broke a rule,
+	// ERR_INTERNAL when we did. Required; it calls ipc_close, now or later.
 	void (*on_close)(void *ctx, enum process_id peer, struct err why);
 };
 
@@ -69,11 +72,14 @@ const char *ipc_type_name(enum ipc_type type);
 // Whether messages.def joins two processes at all.
 bool ipc_joined(enum process_id a, enum process_id b);
 
-// Takes over `fd`. `self` and `peer` decide what is permitted. `running` false: state START.
+// Two ends for a channel: close-on-exec, non-blocking, with room for a large frame.
+MUST_USE struct err ipc_pair(int fds[2]);
+// Takes over `fd`, also on failure. `self` and `peer` decide what is permitted. State: START until
+// ipc_set_running.
 MUST_USE struct err ipc_open(struct ipc_channel **out, struct event_base *base, int fd,
 			     enum process_id self, enum process_id peer,
 			     const struct ipc_events *events, void *ctx);
-void ipc_close(struct ipc_channel *ch); // NULL is fine; drops what is queued
+void ipc_close(struct ipc_channel *ch); // NULL is fine; drops what is queued; also in a handler
 void ipc_set_running(struct ipc_channel *ch, bool running);
 enum process_id ipc_peer(const struct ipc_channel *ch);
 size_t ipc_backlog(const struct ipc_channel *ch); // bytes queued and not yet written
@@ -82,7 +88,8 @@ void ipc_pause(struct ipc_channel *ch);
 void ipc_resume(struct ipc_channel *ch);
 
 // Sends bytes (copied). fd -1: none; the fd is duplicated by the kernel and stays the caller's.
-// ch NULL: ERR_BUSY "NAME is away". ERR_INTERNAL when messages.def does not permit it.
+// ch NULL: ERR_BUSY. Also ERR_BUSY: the peer is gone, or IPC_MOST waits for it already.
+// ERR_INTERNAL when messages.def does not permit it.
 MUST_USE struct err ipc_send(struct ipc_channel *ch, enum ipc_type type, const void *bytes,
 			     size_t len, int fd);
 MUST_USE struct err ipc_send_pb(struct ipc_channel *ch, enum ipc_type type,

@@ -30,16 +30,21 @@ struct process_part {
 	size_t n_handlers;
 	// System calls beyond the common set (sandbox.h), NULL-terminated names; may be NULL.
 	const char *const *syscalls;
-	// Before the sandbox: open files, make keys. After it: take up work.
+	// Before the sandbox: open files, make keys. After it: take up work. A part that has state
+	// and lists "openat" may go on opening files in its state folder, and nowhere else.
+	// Neighbours come after `ready` (peer_up); until then they are away.
 	struct err (*start)(struct process *p);
 	struct err (*ready)(struct process *p);
 	void (*peer_up)(struct process *p, enum process_id peer);   // may be NULL
 	void (*peer_down)(struct process *p, enum process_id peer); // may be NULL
 	void (*drained)(struct process *p, enum process_id peer);   // may be NULL
-	// A listening socket, by name (telemetry, enrolment, control, api, console). Non-blocking.
+	// A listening socket, by name (telemetry, enrolment, control, api, console). Non-blocking;
+	// the part's from now on. Between start and ready.
 	struct err (*listener)(struct process *p, const char *name, int fd); // may be NULL
 	void (*dialled)(struct process *p, uint64_t id, int fd, const char *error); // may be NULL
-	void (*stop)(struct process *p); // may be NULL: flush, then the loop ends
+	// The last call: what must still be written. May be NULL. Then messages are flushed and the
+	// process ends.
+	void (*stop)(struct process *p);
 };
 
 // Runs a process to its end; returns the exit status. Descriptor 3 is the parent's channel.
@@ -60,3 +65,6 @@ MUST_USE struct err process_event(struct process *p, const char *type, const cha
 // wants them: gemel_..._total for counters. labels: `device="x"` or "".
 void process_metric(struct process *p, const char *name, const char *labels, double value,
 		    bool counter, const char *help);
+// A file for clients in the state folder, such as authority.pem. From management.
+MUST_USE struct err process_publish(struct process *p, const char *name, const void *content,
+				    size_t n);

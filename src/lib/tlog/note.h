@@ -8,6 +8,8 @@
 
 #include "lib/tlog/merkle.h"
 
+struct cursor;
+
 enum {
 	NOTE_NAME_MAX = 255,
 	NOTE_MAX = 65536,	 // bytes of a note that is accepted
