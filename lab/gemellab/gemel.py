@@ -8,16 +8,19 @@ management namespace. Programs that are not built are said to be missing; the re
 import csv
 import io
 import os
+import re
 import shutil
 
 import yaml
 
 from . import network, routing, trust
+from .processes import ProcessError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TELEMETRY, ENROLMENT, WITNESS, CONTROL, API, CONSOLE = 9339, 9340, 9341, 9342, 8443, 8444
-AGENT_UID, WITNESS_UID = 62000, 61290  # each agent gets users of its own, ten apart
-TOKEN_MAX = 1024
+AGENT_UID = 62000  # each agent gets users of its own, ten apart
+TOKEN_MAX, VKEY_MAX = 1024, 512
+VKEY = re.compile(r"[^ +\n]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
 
 
 class GemelError(Exception):
@@ -28,7 +31,7 @@ def program(name):
     """$GEMEL_BUILD, then build/ beside lab/, then PATH. None: not built."""
     builds = [os.environ["GEMEL_BUILD"]] if os.environ.get("GEMEL_BUILD") else [f"{ROOT}/build"]
     places = [os.path.join(os.path.abspath(b), sub, name) for b in builds
-              for sub in (f"src/{name.removeprefix('gemel-')}", "src", "src/parent", "src/cli", ".")]
+              for sub in (f"src/{name.removeprefix('gemel-')}", "src/parent", "src/cli", ".")]
     for place in places:
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
@@ -100,27 +103,61 @@ def start_lldpd(lab, node):
 # --- witness
 
 def witness_conf(lab, node):
-    return {"name": f"{node.name}.{lab.topology.domain}",
+    conf = {"name": f"{node.name}.{lab.topology.domain}",
             "listen": {"address": node.management, "port": WITNESS},
             "state": lab.spaces.folder(node.name, "witness")}
+    try:
+        with open(lab.path("log.vkey"), encoding="utf-8") as f:
+            vkey = f.read().strip()
+        conf["logs"] = [{"origin": vkey.split("+")[0], "vkey": vkey}]
+    except FileNotFoundError:
+        pass  # it does not know the log yet, and cosigns nothing
+    return conf
 
 
-def start_witness(lab, node):
+def _witness_ready(lab, node):
     executable = program("gemel-witness")
     if not executable:
         raise GemelError("gemel-witness is not built: run make, or set GEMEL_BUILD")
     path = lab.spaces.folder(node.name, "witness.yaml")
     _write(path, witness_conf(lab, node))
+    lab.processes.run(node.name, [executable, "--config", path, "--check-config"])
+    return path, executable
+
+
+def start_witness(lab, node):
+    path, executable = _witness_ready(lab, node)
     return lab.processes.start(node.name, "witness", [executable, "--config", path])
 
 
+def introduce_log(lab, stream):
+    """The log's verifier key, one line, to every witness: each starts again with it."""
+    vkey = stream.read(VKEY_MAX + 1).strip()
+    if not VKEY.fullmatch(vkey) or len(vkey) > VKEY_MAX:
+        raise GemelError("standard input holds no verifier key: NAME+ID+BASE64, as "
+                         "`gemel ledger vkey` prints it")
+    with open(lab.path("log.vkey"), "w", encoding="utf-8") as f:
+        f.write(vkey + "\n")
+    for node in lab.topology.of_kind("witness"):
+        try:
+            path, executable = _witness_ready(lab, node)
+        except ProcessError:
+            os.unlink(lab.path("log.vkey"))  # refused: the witness goes on as it was
+            raise
+        lab.processes.stop(node.name, "witness")
+        lab.processes.start(node.name, "witness", [executable, "--config", path])
+
+
 def witness_key(lab, node):
+    """What gemeld knows it by; None: it is not built, or was not started."""
     executable = program("gemel-witness")
     path = lab.spaces.folder(node.name, "witness.yaml")
     if not executable or not os.path.exists(path):
         return None
-    text = lab.processes.run(node.name, [executable, "--config", path, "--vkey"])
-    return text.strip()
+    vkey = lab.processes.run(node.name, [executable, "--config", path, "--vkey"]).strip()
+    if not VKEY.fullmatch(vkey):
+        raise GemelError(f"{node.name}: gemel-witness --vkey printed {vkey[:80]!r}")
+    return vkey
 
 
 # --- gemeld
@@ -146,7 +183,7 @@ def gemeld_conf(lab, state):
                               "port": WITNESS, "netns": listen["netns"]})
     if witnesses:
         conf["witnesses"] = witnesses
-    files = f"{ROOT}/console"
+    files = f"{ROOT}/console/dist"
     if os.path.isdir(files):
         conf["console_files"] = files
     return yaml.safe_dump(conf, sort_keys=False)

@@ -6,7 +6,7 @@
     copied-certificate  another device's certificate and key, copied whole, under the right agent
                         binary, with this node's TPM
     altered-agent       the agent with one byte more; needs a token: lab token NODE
-    foreign-tpm         the right agent, a TPM whose manufacturer gemeld does not know; needs a token
+    foreign-tpm         the right agent, a TPM of a manufacturer unknown to gemeld; needs a token
 """
 
 import json
@@ -105,7 +105,8 @@ def _altered_agent(lab, node, victim):
 
 def _foreign_tpm(lab, node, victim):
     if not node.foreign_tpm:
+        others = [n.name for n in lab.topology.of_kind("rogue") if n.foreign_tpm]
         raise ImpostorError(f"{node.name} has a TPM of the lab's own manufacturer; others: "
-                            f"{', '.join(n.name for n in lab.topology.of_kind('rogue') if n.foreign_tpm)}")
+                            f"{', '.join(others)}")
     gemel.start_agent(lab, node, device=victim)
     return {"device": victim or node.name, "log": lab.processes.log(node.name, "agent")}

@@ -137,7 +137,7 @@ def carrier(lab, node, interface):
 
 
 def links_state(lab):
-    """Every link with both ends' states: [{a, b, state, ends: {node: {interface, operstate, admin}}}]"""
+    """Every link with its ends: [{a, b, state, ends: {node: {interface, oper, admin}}}]"""
     wanted = sorted({n for l in lab.topology.links for n in (l.a, l.b)})
     seen = {n: _links(lab, n) for n in wanted}
     found = []

@@ -70,7 +70,8 @@ def bgpd_conf(topology, node):
     lines.append(" address-family ipv4 unicast")
     lines += [f"  network {n}" for n in node.announces]
     for address in peers:
-        lines += [f"  neighbor {address} route-map IN in", f"  neighbor {address} route-map OUT out"]
+        lines += [f"  neighbor {address} route-map IN in",
+                  f"  neighbor {address} route-map OUT out"]
     lines.append(" exit-address-family")
     return "\n".join(lines) + "\n"
 
@@ -98,7 +99,7 @@ def _daemons(topology, node):
 
 
 def start(lab, nodes):
-    """zebra everywhere, then the others: one that does not find zebra looks again only after 10 s."""
+    """zebra everywhere, then the others: without zebra one looks again only after 10 s."""
     user, rest = pwd.getpwnam("frr"), []
     for node in nodes:
         os.chown(lab.spaces.folder(node.name, "run", "frr"), user.pw_uid, user.pw_gid)

@@ -287,7 +287,7 @@ def _link(where, mapping, nodes, pool):
 
 
 def _manage(management, gemeld, nodes):
-    """Addresses on the management network, in the order of the file, for all but hosts and others'."""
+    """Addresses on the management network, in the file's order, not for hosts and others' nodes."""
     free = (a for a in management.hosts() if str(a) != gemeld)
     for n in nodes.values():
         if n.element or n.kind in ("witness", "rogue"):
@@ -333,7 +333,8 @@ def parse(where, document):
     for i, n in enumerate(nodes.values()):
         n.index = i
     _manage(management, gemeld, nodes)
-    reach = [_reach(f"{where}.reach.{i}", v, nodes) for i, v in enumerate(r.take("reach", list, []))]
+    reach = [_reach(f"{where}.reach.{i}", v, nodes)
+             for i, v in enumerate(r.take("reach", list, []))]
     r.end()
     return Topology(name, description, domain, management, gemeld, nodes, links, reach)
 

@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,6 +92,7 @@ static struct err life(struct child *c)
 {
 	const char *summary = "";
 	TRY(crypto_start());
+	json_object_seed(0); // reads /dev/urandom, which is out of reach afterwards
 	TRY(running->start(c));
 	TRY(enter_sandbox(c, &summary)); // X.2011 8.3.1-7
 	TRY(link_open(c->base, LINK_FD, c->self, LINK_PARENT, &events, c, &c->links[LINK_PARENT]));

@@ -91,13 +91,17 @@ static struct err interval_of(uint64_t asked, int64_t fallback, const char *path
 }
 
 static struct err item_read(const Gnmi__SubscriptionList *list, const Gnmi__Subscription *s,
-			    const char *device, int64_t sample_ns, struct watch_item *out)
+			    const char *device, int64_t sample_ns, bool lenient,
+			    struct watch_item *out)
 {
+	Gnmi__SubscriptionMode mode = s->mode;
 	TRY(watch_pattern(list->prefix, s->path, device, &out->pattern));
 	const char *text = path_pattern_text(out->pattern);
 	out->what = watch_what(out->pattern);
 	out->suppress_redundant = s->suppress_redundant;
-	switch (s->mode) {
+	if (lenient && mode == GNMI__SUBSCRIPTION_MODE__ON_CHANGE && counts_only(out->pattern))
+		mode = GNMI__SUBSCRIPTION_MODE__TARGET_DEFINED;
+	switch (mode) {
 	case GNMI__SUBSCRIPTION_MODE__ON_CHANGE:
 		ENSURE(!counts_only(out->pattern), ERR_USAGE,
 		       "%.200s: counters are not sent on change: subscribe with SAMPLE", text);
@@ -111,7 +115,7 @@ static struct err item_read(const Gnmi__SubscriptionList *list, const Gnmi__Subs
 		TRY(interval_of(s->sample_interval, sample_ns, text, &out->interval_ns));
 		break;
 	default:
-		return err_make(ERR_USAGE, "%.200s: subscription mode %d does not exist", text, s->mode);
+		return err_make(ERR_USAGE, "%.200s: subscription mode %d does not exist", text, mode);
 	}
 	if (s->heartbeat_interval)
 		TRY(interval_of(s->heartbeat_interval, 0, text, &out->heartbeat_ns));
@@ -119,7 +123,7 @@ static struct err item_read(const Gnmi__SubscriptionList *list, const Gnmi__Subs
 }
 
 struct err watch_read(const Gnmi__SubscriptionList *list, const char *device, int64_t sample_ns,
-		      struct watch *out)
+		      bool lenient, struct watch *out)
 {
 	*out = (struct watch){.updates_only = list->updates_only};
 	ENSURE(list->n_subscription > 0, ERR_USAGE, "the subscription list names no path");
@@ -132,7 +136,7 @@ struct err watch_read(const Gnmi__SubscriptionList *list, const char *device, in
 	if (list->prefix && list->prefix->target && strlen(list->prefix->target) < sizeof out->target)
 		memcpy(out->target, list->prefix->target, strlen(list->prefix->target) + 1);
 	for (size_t i = 0; i < list->n_subscription; i++) {
-		struct err e = item_read(list, list->subscription[i], device, sample_ns,
+		struct err e = item_read(list, list->subscription[i], device, sample_ns, lenient,
 					 &out->items[i]);
 		out->n = (unsigned)i + 1;
 		if (e.code != ERR_NONE) {

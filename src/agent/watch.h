@@ -35,9 +35,10 @@ struct watch {
 struct Gnmi__SubscriptionList;
 struct Gnmi__Path;
 // ERR_USAGE (INVALID_ARGUMENT), ERR_NOT_FOUND, ERR_LIMIT: names the path. `sample_ns`: when none is
-// asked for. `device`: a target, if given, must be it.
+// asked for. `device`: a target, if given, must be it. `lenient`: counters that are asked for
+// ON_CHANGE are sampled; otherwise that is refused, as gNMI 3.5.1.5.2 has it.
 MUST_USE struct err watch_read(const struct Gnmi__SubscriptionList *list, const char *device,
-			       int64_t sample_ns, struct watch *out);
+			       int64_t sample_ns, bool lenient, struct watch *out);
 void watch_clear(struct watch *w);
 // One path of a Get or a subscription, checked against what a device has.
 MUST_USE struct err watch_pattern(const struct Gnmi__Path *prefix, const struct Gnmi__Path *path,

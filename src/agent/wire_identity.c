@@ -107,6 +107,7 @@ struct err wire_identity(struct wire *w, const struct link_message *m)
 	identity_clear(&before);
 	before = w->identity;
 	w->identity = id;
+	wire_listen_ready(w);
 	if (!id.enrolled) {
 		status_set(w, "not enrolled",
 			   w->conf->token_file ? "put the token of `gemel device enrol` in token_file"

@@ -152,6 +152,8 @@ struct service { // one for those who dial in, one inside the tunnel
 	bool twin;
 };
 MUST_USE struct err service_start(struct wire *w, struct service *s, bool twin);
+// Whether the connection's peer may read: at the start of each call.
+MUST_USE struct err service_admits(const struct service *s, struct grpc_call *call);
 // A client may say which models it will use: ERR_USAGE for one that is not here (gNMI 2.6.1).
 struct Gnmi__ModelData;
 MUST_USE struct err service_models(struct Gnmi__ModelData *const *models, size_t n);
@@ -208,12 +210,14 @@ struct twin {
 	uint8_t sync_key[8];
 	uint64_t sync_seq; // 0: none is due
 	uint64_t rotate_bytes;
+	uint64_t stuck; // record that several streams ended on
+	unsigned strikes;
 };
 MUST_USE struct err twin_open(struct wire *w, int folder);
 MUST_USE struct err twin_start(struct wire *w);
 MUST_USE struct err twin_subscribe(struct wire *w, struct subscriber *s);
 void twin_message(struct wire *w, const uint8_t *message, size_t n);
-void twin_ended(struct wire *w, enum grpc_status status);
+void twin_ended(struct wire *w);
 void twin_pump(struct wire *w);
 void twin_work(struct wire *w); // tells on, rotates: after anything that may have waited
 void twin_gone(struct wire *w, const char *path);
@@ -227,11 +231,17 @@ MUST_USE struct err twin_batch_key(struct wire *w, const struct link_message *m)
 MUST_USE struct err twin_signed(struct wire *w, const struct link_message *m);
 
 // --- wire_listen.c
+struct client { // one that dialled in
+	struct wire *wire;
+	char denied[256]; // why it may not read; "": it may
+};
 struct listen {
 	struct evconnlistener *listener;
 	unsigned connections;
+	bool ready; // it is known whether there is a certificate
 };
 MUST_USE struct err wire_listen(struct wire *w, int fd);
+void wire_listen_ready(struct wire *w);
 
 // --- wire_status.c: what people read, and /gemel/agent
 struct status {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients that dial in: mutual TLS by the twin's authority, and a certificate for one of the roles
-// that the configuration lets read. X.2011 8.2.1-1.
+// that the configuration lets read. Who has another role is told so in the answer to each call: a
+// connection that only closes would be opened again at once, by a library that does not know why.
+// X.2011 8.2.1-1.
 
 #include "agent/wire_internal.h"
 
 #include "lib/base/log.h"
 
 #include <event2/listener.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,22 +25,34 @@ static bool may_read(const struct conf_list *roles, const char *role)
 
 static struct err on_open(void *ctx, struct grpc_conn *conn)
 {
-	struct wire *w = ctx;
+	struct client *c = ctx;
 	struct x509_identity who;
 	TRY(tls_peer_identity(transport_ssl(grpc_conn_transport(conn)), &who));
-	ENSURE(who.role[0] && may_read(&w->conf->listen.roles, who.role), ERR_DENIED,
-	       "\"%s\" may not read this device: listen.roles does not have role \"%s\"", who.subject,
-	       who.role);
-	log_notice("%s reads by role %s", who.subject, who.role);
+	if (who.role[0] && may_read(&c->wire->conf->listen.roles, who.role)) {
+		log_notice("%s reads by role %s", who.subject, who.role);
+		return OK;
+	}
+	snprintf(c->denied, sizeof c->denied,
+		 "\"%s\" may not read this device: role \"%s\" is not in listen.roles", who.subject,
+		 who.role);
+	log_warning("%s", c->denied);
+	return OK;
+}
+
+struct err service_admits(const struct service *s, struct grpc_call *call)
+{
+	const struct client *c = s->twin ? NULL : grpc_conn_context(grpc_call_conn(call));
+	ENSURE(!c || !c->denied[0], ERR_DENIED, "%s", c->denied);
 	return OK;
 }
 
 static void on_end(void *ctx, struct grpc_conn *conn, struct err why)
 {
-	struct wire *w = ctx;
-	w->listen.connections--;
-	if (why.code != ERR_NONE && why.code != ERR_IO)
-		log_warning("a client was refused or failed: %s", why.text);
+	struct client *c = ctx;
+	c->wire->listen.connections--;
+	if (why.code != ERR_NONE)
+		log_debug("a client: %s", why.text);
+	free(c);
 }
 
 static const struct grpc_conn_events conn_events = {.on_open = on_open, .on_end = on_end};
@@ -58,10 +73,17 @@ static struct err take(struct wire *w, int fd)
 		return e;
 	}
 	TRY(transport_tls(w->base, fd, ssl, true, &t));
-	w->listen.connections++;
-	e = grpc_server_accept(w->dial_in.grpc, t, &conn_events, w, &conn);
+	struct client *c = calloc(1, sizeof *c);
+	if (!c) {
+		transport_close(t);
+		return err_make(ERR_LIMIT, "out of memory");
+	}
+	c->wire = w;
+	e = grpc_server_accept(w->dial_in.grpc, t, &conn_events, c, &conn);
 	if (e.code != ERR_NONE)
-		w->listen.connections--;
+		free(c);
+	else
+		w->listen.connections++;
 	return e;
 }
 
@@ -91,5 +113,14 @@ struct err wire_listen(struct wire *w, int fd)
 		evconnlistener_free(w->listen.listener);
 	w->listen.listener = l;
 	evconnlistener_set_error_cb(l, on_error);
+	if (!w->listen.ready)
+		evconnlistener_disable(l);
 	return OK;
+}
+
+void wire_listen_ready(struct wire *w)
+{
+	w->listen.ready = true;
+	if (w->listen.listener)
+		evconnlistener_enable(w->listen.listener);
 }

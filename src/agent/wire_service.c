@@ -197,6 +197,7 @@ static void on_get(void *ctx, struct grpc_call *call, const uint8_t *message, si
 static struct err on_get_start(void *ctx, struct grpc_call *call)
 {
 	struct service *s = ctx;
+	TRY(service_admits(s, call));
 	for (unsigned i = 0; i < GETS_MAX; i++) {
 		struct get *g = &s->wire->gets[i];
 		if (g->call)
@@ -233,8 +234,14 @@ static void on_set(void *ctx, struct grpc_call *call, const uint8_t *message, si
 				 "Set arrives with the control tunnel; nothing was changed");
 }
 
-static const struct grpc_handlers capabilities_handlers = {.on_message = on_capabilities};
-static const struct grpc_handlers set_handlers = {.on_message = on_set};
+static struct err on_plain_start(void *ctx, struct grpc_call *call)
+{
+	return service_admits(ctx, call);
+}
+
+static const struct grpc_handlers capabilities_handlers = {.on_start = on_plain_start,
+							   .on_message = on_capabilities};
+static const struct grpc_handlers set_handlers = {.on_start = on_plain_start, .on_message = on_set};
 
 struct err service_start(struct wire *w, struct service *s, bool twin)
 {

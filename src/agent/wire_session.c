@@ -201,7 +201,10 @@ static struct err connect_tls(struct wire *w, int fd)
 static struct err prove(struct wire *w)
 {
 	struct session *s = &w->session;
-	ENSURE(chain_ready(w->twin.chain), ERR_BUSY, "there is no batch key yet");
+	if (!chain_ready(w->twin.chain)) { // keys may have failed to make one
+		err_ignore(link_send(w->child->links[LINK_KEYS], LINK_NEW_KEY, NULL, 0, -1));
+		return err_make(ERR_BUSY, "there is no batch key yet");
+	}
 	s->stage = SESSION_PROVING;
 	return wire_attest(&s->attest, s->conn, ATTEST_SESSION, chain_key_id(w->twin.chain),
 			   cursor_over(NULL, 0));

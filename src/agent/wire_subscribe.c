@@ -281,7 +281,8 @@ static struct err subscribe(struct subscriber *s, const Gnmi__SubscribeRequest *
 	ENSURE(m->request_case == GNMI__SUBSCRIBE_REQUEST__REQUEST_SUBSCRIBE, ERR_USAGE,
 	       "the first message of Subscribe must have a subscription list");
 	TRY(service_models(m->subscribe->use_models, m->subscribe->n_use_models));
-	TRY(watch_read(m->subscribe, s->wire->conf->device, s->wire->conf->sample_ns, &s->watch));
+	TRY(watch_read(m->subscribe, s->wire->conf->device, s->wire->conf->sample_ns, s->twin,
+		       &s->watch));
 	s->subscribed = true;
 	if (s->twin && s->watch.mode == WATCH_STREAM) {
 		ENSURE(s->watch.encoding == WATCH_PROTO, ERR_USAGE,
@@ -329,6 +330,7 @@ static struct err on_start(void *ctx, struct grpc_call *call)
 {
 	struct service *service = ctx;
 	struct wire *w = service->wire;
+	TRY(service_admits(service, call));
 	for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++) {
 		struct subscriber *s = &w->subscribers[i];
 		if (s->call)
@@ -365,7 +367,7 @@ static void on_end(void *ctx, struct grpc_call *call, enum grpc_status status, c
 	struct wire *w = s->wire;
 	s->call = NULL;
 	if (w->twin.stream == s)
-		twin_ended(w, status);
+		twin_ended(w);
 	subscriber_free(s);
 }
 

@@ -18,14 +18,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/gnmi/gemel.pb-c.h"
-#include "lib/gnmi/gnmi.pb-c.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PORTION = 8000, PORTION_BYTES = 700 << 10, FAULT_MS = 5000 };
+enum { PORTION = 8000, PORTION_BYTES = 700 << 10, FAULT_MS = 5000, STRIKES = 3 };
 
 static struct link *keys_of(const struct wire *w)
 {
@@ -367,35 +363,11 @@ static void acknowledged(struct wire *w, const uint8_t key_id[8], uint64_t seq)
 	struct err e = spool_ack(t->spool, &t->sent, key_id, seq);
 	if (e.code != ERR_NONE)
 		log_debug("%s", e.text);
+	else
+		t->strikes = 0;
 	spool_count(t->spool, &c);
 	if (t->rotate_bytes > c.bytes)
 		t->rotate_bytes = c.bytes;
-}
-
-static struct err refused(struct wire *w, const Gemel__Enrolment__V1__BatchRefused *m)
-{
-	ENSURE(m->key_id.len == 8, ERR_PEER, "BatchRefused: a key id of %zu bytes", m->key_id.len);
-	if (m->expected > m->seq) // it has it already: the acknowledgement was lost
-		acknowledged(w, m->key_id.data, m->expected - 1);
-	else if (!w->twin.has_broken || memcmp(w->twin.broken, m->key_id.data, 8) != 0)
-		give_up_chain(w, m->key_id.data, m->reason);
-	return OK;
-}
-
-static struct err extension(struct wire *w, const Gnmi__SubscribeRequest *request)
-{
-	ENSURE(request->request_case == GNMI__SUBSCRIBE_REQUEST__REQUEST__NOT_SET &&
-		       request->n_extension == 1 &&
-		       request->extension[0]->ext_case == GNMI_EXT__EXTENSION__EXT_REGISTERED_EXT,
-	       ERR_USAGE, "on a stream of signed batches only BatchAck and BatchRefused may follow");
-	const GnmiExt__RegisteredExtension *x = request->extension[0]->registered_ext;
-	Gemel__Enrolment__V1__GnmiPayload *p = gemel__enrolment__v1__gnmi_payload__unpack(
-		NULL, x->msg.len, x->msg.data);
-	bool known = p && p->payload_case == GEMEL__ENROLMENT__V1__GNMI_PAYLOAD__PAYLOAD_REFUSED;
-	struct err e = known ? refused(w, p->refused)
-			     : err_make(ERR_USAGE, "an extension that is not for this stream");
-	gemel__enrolment__v1__gnmi_payload__free_unpacked(p, NULL);
-	return e;
 }
 
 void twin_message(struct wire *w, const uint8_t *message, size_t n)
@@ -404,26 +376,46 @@ void twin_message(struct wire *w, const uint8_t *message, size_t n)
 	uint64_t seq = 0;
 	const uint8_t *key_id = NULL;
 	struct err e = gnmi_ack_read(message, n, &is_ack, &seq, &key_id);
-	if (e.code == ERR_NONE && is_ack) {
+	if (e.code == ERR_NONE && !is_ack)
+		e = err_make(ERR_USAGE, "on a stream of signed batches only BatchAck may follow");
+	if (e.code == ERR_NONE)
 		acknowledged(w, key_id, seq);
-	} else if (e.code == ERR_NONE) {
-		Gnmi__SubscribeRequest *m = gnmi__subscribe_request__unpack(NULL, n, message);
-		e = m ? extension(w, m) : err_make(ERR_PEER, "not a SubscribeRequest");
-		gnmi__subscribe_request__free_unpacked(m, NULL);
-	}
 	struct subscriber *s = w->twin.stream;
 	if (e.code != ERR_NONE) {
-		w->twin.stream = NULL;
+		twin_ended(w);
 		subscriber_fail(s, e);
 		return;
 	}
 	twin_work(w);
 }
 
-void twin_ended(struct wire *w, enum grpc_status status)
+// A batch that is refused ends the stream, and nothing says so but that: when the same first batch
+// has been sent on several streams and none acknowledged it, its chain is not taken.
+static void strike(struct wire *w)
+{
+	struct twin *t = &w->twin;
+	struct spool_place at = spool_unacked(t->spool);
+	struct spool_record r = {0};
+	bool more = true;
+	do
+		if (spool_next(t->spool, &at, &t->record, &r, &more).code != ERR_NONE)
+			return;
+	while (more && (r.kind != SPOOL_BATCH || (t->has_broken && !memcmp(t->broken, r.key_id, 8))));
+	if (!more || r.number > t->last_number)
+		return; // nothing waits, or it was not sent
+	t->strikes = r.number == t->stuck ? t->strikes + 1 : 1;
+	t->stuck = r.number;
+	if (t->strikes < STRIKES)
+		return;
+	t->strikes = 0;
+	give_up_chain(w, r.key_id, "its batches are not acknowledged");
+}
+
+void twin_ended(struct wire *w)
 {
 	w->twin.stream = NULL;
 	w->twin.sync_seq = 0;
+	strike(w);
 }
 
 // --- signatures

@@ -12,8 +12,8 @@
 enum { EVIDENCE_MESSAGE_MAX = 65536, EVIDENCE_NONCE = 32 };
 enum { EVIDENCE_PCR = 17 }; // what the launcher measured: the only one with reference values
 
-struct _Gemel__Enrolment__V1__Evidence;
-struct _Gemel__Enrolment__V1__CertifiedBatchKey;
+struct Gemel__Enrolment__V1__Evidence;
+struct Gemel__Enrolment__V1__CertifiedBatchKey;
 
 // --- tokens
 
@@ -56,8 +56,8 @@ struct evidence_found {
 // The batch key's certification, the quote over nonce and both keys, and what it says of the
 // software. A quote by another key than the AK is REASON_KEY_MISMATCH.
 struct verdict evidence_appraise(const struct evidence_want *want,
-				 const struct _Gemel__Enrolment__V1__Evidence *evidence,
-				 const struct _Gemel__Enrolment__V1__CertifiedBatchKey *key,
+				 const struct Gemel__Enrolment__V1__Evidence *evidence,
+				 const struct Gemel__Enrolment__V1__CertifiedBatchKey *key,
 				 struct evidence_found *out);
 // Name of the reference value, NULL: none has it.
 const char *evidence_software(const struct conf_items *references, const char *pcr17);

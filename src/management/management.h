@@ -52,6 +52,7 @@ struct management {
 	struct authority *authority;   // certificates
 	struct remembered *remembered; // answers by Idempotency-Key
 	struct event *tick;
+	unsigned ticks; // seconds
 
 	bool has_keys;
 	uint8_t ticket_key[32], policy_key[32];
@@ -64,7 +65,7 @@ struct management {
 	uint64_t seen_restarts;
 	int64_t status_ns;
 
-	struct secret *first_password; // until it has been told
+	int first_login; // descriptor of first-login.json; -1: there is none
 	uint64_t refused, logins, records_lost, enrolled;
 	int64_t skew_ns; // tests move the clock
 };
@@ -81,14 +82,18 @@ void record(struct management *m, const char *kind, const char *subject, const c
 	    json_t *body);
 // Commits the gathered change and sends its records. On failure nothing of it is there.
 MUST_USE struct err commit(struct management *m);
+void rollback(struct management *m); // forgets the gathered change
 // ERR_BUSY when so many records wait that nothing may be changed.
 MUST_USE struct err outbox_room(const struct management *m);
 size_t outbox_waiting(const struct management *m);
 void outbox_send(struct management *m); // the repository is there, or has taken some
 void outbox_again(struct management *m); // it is new: what was under way is sent anew
 MUST_USE struct err outbox_recorded(struct management *m, const Ipc__Recorded *r);
+void outbox_tick(struct management *m);
 
 // --- events.c
+// Foreign text made fit to keep and show: anything but printable ASCII becomes '?'; cut to size.
+void clean_text(char *out, size_t size, const char *in);
 void tell(struct management *m, const char *type, const char *subject, json_t *body,
 	  const char *class_name); // takes over `body`
 
@@ -116,9 +121,8 @@ MUST_USE struct err login_end(struct management *m, const char *account, const c
 			      const char *why);
 MUST_USE struct err login_end_one(struct management *m, const char *id);
 void login_tick(struct management *m);
-// The first administrator, when there is no account.
+// The first administrator, when there is no account: before the sandbox closes.
 MUST_USE struct err login_first(struct management *m);
-MUST_USE struct err login_first_tell(struct management *m); // console.json, terminal; then commits
 void login_first_forget(struct management *m); // its pass phrase was changed
 
 // --- inventory.c: every change of a device goes through here
@@ -172,7 +176,7 @@ MUST_USE struct err nonce_make(struct management *m, const char *device, const c
 bool nonce_take(struct management *m, const char *device, const char *session, unsigned purpose,
 		const uint8_t *nonce, size_t n);
 
-// --- join.c, join_renew.c, attest.c: ENROL_REQUEST by method
+// --- join.c, join_issue.c, attest.c: ENROL_REQUEST by method
 MUST_USE struct err joins_start(struct management *m);
 void joins_stop(struct management *m);
 MUST_USE struct err join_request(struct management *m, const Ipc__EnrolRequest *r);
@@ -200,6 +204,8 @@ struct join_grant {
 	struct evidence_found found;
 };
 void join_issue(struct management *m, const struct join_grant *g);
+// What a good quote said: the batch key, the software, when.
+void device_take_evidence(struct device *d, const struct evidence_found *f, int64_t now_ns);
 
 // --- visits: live connections (admit.c)
 struct visit {

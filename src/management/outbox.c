@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const char table[] = "outbox";
-enum { WINDOW = 64, RECORD_MAX = 60000 };
+enum { WINDOW = 64, RECORD_MAX = 60000, STUCK_S = 15 };
 
 struct outbox {
 	uint64_t next;	  // number of the next record
@@ -20,6 +20,7 @@ struct outbox {
 	unsigned under_way;
 	size_t waiting;	  // rows that are committed
 	size_t gathered;  // of the change that is being gathered
+	int64_t moved_ns; // monotonic; when it last went on
 };
 
 static void key_of(uint64_t number, char out[24])
@@ -79,6 +80,12 @@ void record(struct management *m, const char *kind, const char *subject, const c
 	keep_put_json(m->keep, table, key, row);
 	json_decref(row);
 	m->outbox->gathered++;
+}
+
+void rollback(struct management *m)
+{
+	keep_rollback(m->keep);
+	m->outbox->gathered = 0;
 }
 
 struct err commit(struct management *m)
@@ -143,7 +150,15 @@ void outbox_again(struct management *m)
 {
 	m->outbox->sent = 0;
 	m->outbox->under_way = 0;
+	m->outbox->moved_ns = clock_mono_ns();
 	outbox_send(m);
+}
+
+void outbox_tick(struct management *m)
+{
+	struct outbox *o = m->outbox;
+	if (o->waiting && clock_mono_ns() - o->moved_ns > STUCK_S * NS_PER_S)
+		outbox_again(m);
 }
 
 struct err outbox_recorded(struct management *m, const Ipc__Recorded *r)
@@ -156,6 +171,7 @@ struct err outbox_recorded(struct management *m, const Ipc__Recorded *r)
 		return OK; // answered twice
 	if (o->under_way)
 		o->under_way--;
+	o->moved_ns = clock_mono_ns();
 	if (*r->error) { // stays; all are sent again when the repository comes anew, or in a while
 		log_error("record %llu was not taken: %s", (unsigned long long)r->id, r->error);
 		return OK;

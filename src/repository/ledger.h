@@ -67,6 +67,8 @@ MUST_USE struct err ledger_check(struct ledger *l);
 // The complete check of the tiles under the signed head, `most` entries further. ERR_CORRUPT.
 MUST_USE struct err ledger_check_tiles(struct ledger *l, struct tiles_check *at, uint64_t most,
 				       bool *finished);
+// Left-over partial tiles, which are served as long as they are there.
+MUST_USE struct err ledger_check_partials(struct ledger *l);
 void ledger_keys(struct ledger *l, const uint8_t public_key[32]); // the checkpoint key
 MUST_USE struct err ledger_tick(struct ledger *l);                // sign, publish, ask witnesses
 MUST_USE struct err ledger_signed(struct ledger *l, const struct ipc_message *m);

@@ -29,7 +29,7 @@ struct err ledger_head_open(struct ledger *l, const char *note, size_t n)
 	l->served.size = l->head.size;
 	l->log_note_len = n;
 	TRY(buf_check(&l->served.text, "checkpoint"));
-	return witness_open(l);
+	return ledger_witness_open(l);
 }
 
 void ledger_head_close(struct ledger *l)
@@ -66,29 +66,45 @@ static struct err check_signatures(const char *keys, const struct buf *checkpoin
 	ENSURE(more, ERR_CORRUPT, "keys: empty");
 	struct err e = checkpoint_open((const char *)checkpoint->data, checkpoint->len, k.name, &k,
 				       &note, out);
+	size_t lines = 1;
 	while (e.code == ERR_NONE) { // the log's own, then each witness's
 		TRY(next_key(&keys, &k, &more));
 		if (!more)
-			return OK;
+			break;
 		e = note_verify(&note, &k, &signed_, NULL);
+		lines += e.code == ERR_NONE && signed_;
 	}
-	return err_make(ERR_CORRUPT, "checkpoint: %s", e.text);
+	ENSURE(e.code == ERR_NONE, ERR_CORRUPT, "checkpoint: %s", e.text);
+	ENSURE(lines == note.n, ERR_CORRUPT, "checkpoint: a signature is of none of the keys");
+	return OK;
+}
+
+// `keys` is written after the first checkpoint: a checkpoint without it was cut off there (or it was
+// taken away, which only a copy without its process minds), it without a checkpoint never is.
+struct err ledger_head_signatures(struct ledger *l, const struct buf *note, struct checkpoint *out)
+{
+	scoped(buf) struct buf keys = {.limit = NOTE_MAX};
+	struct err e = tiles_fetch_folder(&l->folder, "keys", &keys);
+	bool none = e.code == ERR_NOT_FOUND;
+	if (!none)
+		TRY(e);
+	ENSURE(none || note->len, ERR_CORRUPT, "the checkpoint is missing");
+	ENSURE(!none || !note->len || !l->r->offline, ERR_CORRUPT,
+	       "keys, beside the checkpoint, is missing");
+	return none ? OK : check_signatures(buf_text(&keys), note, out);
 }
 
 struct err ledger_head_check(struct ledger *l)
 {
-	scoped(buf) struct buf note = {.limit = NOTE_MAX}, keys = {.limit = NOTE_MAX};
+	scoped(buf) struct buf note = {.limit = NOTE_MAX};
+	struct checkpoint c = l->head;
 	struct err e = tiles_fetch_folder(&l->folder, "checkpoint", &note);
 	if (e.code == ERR_NOT_FOUND && !l->head.size)
 		return OK;
 	ENSURE(e.code != ERR_NOT_FOUND, ERR_CORRUPT, "the checkpoint of %" PRIu64 " entries is missing",
 	       l->head.size);
 	TRY(e);
-	e = tiles_fetch_folder(&l->folder, "keys", &keys);
-	ENSURE(e.code != ERR_NOT_FOUND, ERR_CORRUPT, "keys, beside the checkpoint, is missing");
-	TRY(e);
-	struct checkpoint c;
-	TRY(check_signatures(buf_text(&keys), &note, &c));
+	TRY(ledger_head_signatures(l, &note, &c));
 	ENSURE(c.size == l->head.size && merkle_equal(&c.root, &l->head.root), ERR_CORRUPT,
 	       "the checkpoint on disk is of %" PRIu64 " entries; the one last signed of %" PRIu64,
 	       c.size, l->head.size);
@@ -97,15 +113,45 @@ struct err ledger_head_check(struct ledger *l)
 
 // --- keys
 
+static void add_key(struct buf *out, const struct note_key *k)
+{
+	note_key_format(k, out);
+	buf_str(out, "\n");
+}
+
+// A witness that is no longer configured, and whose cosignature is in the present head.
+static struct err add_former(struct ledger *l, struct buf *out)
+{
+	scoped(buf) struct buf old = {.limit = NOTE_MAX};
+	struct note note;
+	struct err e = tiles_fetch_folder(&l->folder, "keys", &old);
+	if (e.code == ERR_NOT_FOUND || !l->head_note.len)
+		return OK;
+	TRY(e);
+	TRY(note_parse((const char *)l->head_note.data, l->head_note.len, &note));
+	const char *at = buf_text(&old);
+	for (bool more = true; more;) {
+		struct note_key k;
+		bool known = false, signed_ = false;
+		TRY(next_key(&at, &k, &more));
+		for (unsigned i = 0; more && i < l->n_witnesses; i++)
+			known |= !memcmp(k.public, l->witnesses[i].key.public, NOTE_PUBLIC);
+		if (!more || known || k.type != NOTE_COSIGNATURE)
+			continue;
+		TRY(note_verify(&note, &k, &signed_, NULL));
+		if (signed_)
+			add_key(out, &k);
+	}
+	return OK;
+}
+
 static struct err write_keys(struct ledger *l)
 {
 	scoped(buf) struct buf b = {.limit = NOTE_MAX};
-	note_key_format(&l->key, &b);
-	buf_str(&b, "\n");
-	for (unsigned i = 0; i < l->n_witnesses; i++) {
-		note_key_format(&l->witnesses[i].key, &b);
-		buf_str(&b, "\n");
-	}
+	add_key(&b, &l->key);
+	for (unsigned i = 0; i < l->n_witnesses; i++)
+		add_key(&b, &l->witnesses[i].key);
+	TRY(add_former(l, &b));
 	TRY(buf_check(&b, "keys"));
 	return sealedfile_replace(l->folder, "keys", b.data, b.len);
 }
@@ -125,10 +171,9 @@ void ledger_keys(struct ledger *l, const uint8_t public_key[32])
 						   "the checkpoint is not of this ledger's key"));
 			return;
 		}
-		witness_known(l, &note);
-	}
-	if (e.code == ERR_NONE)
+		ledger_witness_known(l, &note);
 		e = write_keys(l);
+	}
 	if (e.code == ERR_NONE)
 		l->have_key = true;
 	else
@@ -180,12 +225,14 @@ static struct err adopt(struct ledger *l, const uint8_t *signature)
 	TRY(checkpoint_open((const char *)note.data, note.len, l->key.name, &l->key, &parsed, &c));
 	TRY(tiles_publish(l->tiles));
 	TRY(tiles_checkpoint(l->tiles, note.data, note.len));
+	if (!l->head.size)
+		TRY(write_keys(l));
 	l->head = l->next;
 	tiles_reader_grow(l->reader, l->head.size);
 	buf_reset(&l->head_note);
 	buf_append(&l->head_note, note.data, note.len);
 	l->last_head_ns = clock_mono_ns();
-	return witness_round(l);
+	return ledger_witness_round(l);
 }
 
 struct err ledger_signed(struct ledger *l, const struct ipc_message *msg)
@@ -215,14 +262,14 @@ void ledger_peer_gone(struct ledger *l, enum process_id peer)
 	if (peer == PROCESS_KEYS)
 		l->sign_id = 0;
 	if (peer == PROCESS_NORTHBOUND)
-		witness_forget(l);
+		ledger_witness_forget(l);
 }
 
 static bool head_due(const struct ledger *l, int64_t now)
 {
 	return l->have_key && l->r->p->peers[PROCESS_KEYS] && !l->sign_id &&
 	       tiles_size(l->tiles) > tiles_published(l->tiles) && now >= l->sign_again_ns &&
-	       now - l->last_head_ns >= head_every && !witness_waiting(l);
+	       now - l->last_head_ns >= head_every && !ledger_witness_waiting(l);
 }
 
 struct err ledger_tick(struct ledger *l)
@@ -232,7 +279,7 @@ struct err ledger_tick(struct ledger *l)
 		return OK;
 	if (l->sign_id && now - l->sign_ns > sign_patience)
 		l->sign_id = 0;
-	witness_tick(l);
+	ledger_witness_tick(l);
 	TRY(ledger_tree_catch_up(l, CATCH_UP));
 	if (!head_due(l, now))
 		return OK;

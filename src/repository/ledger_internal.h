@@ -88,5 +88,8 @@ MUST_USE struct err ledger_head_open(struct ledger *l, const char *note, size_t 
 void ledger_head_close(struct ledger *l);
 // The head becomes what is served; `witnessed`: it has a cosignature.
 MUST_USE struct err ledger_serve(struct ledger *l, bool witnessed);
+// The note against the keys that are on disk beside it; `note` empty: there is none.
+MUST_USE struct err ledger_head_signatures(struct ledger *l, const struct buf *note,
+					   struct checkpoint *out);
 // The checkpoint on disk against the keys that are on disk beside it.
 MUST_USE struct err ledger_head_check(struct ledger *l);

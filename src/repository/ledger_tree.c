@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -63,6 +64,8 @@ static struct err open_tree(struct ledger *l)
 	scoped(buf) struct buf note = {.limit = NOTE_MAX};
 	struct checkpoint c;
 	TRY(read_checkpoint(l, &note, &c));
+	struct checkpoint same = c;
+	TRY(ledger_head_signatures(l, &note, &same));
 	TRY(tiles_open(l->folder, c.size, &c.root, TILES_SYNC, &l->tiles));
 	TRY(tiles_reader_new(&fetch, c.size, &l->reader));
 	l->signed_size = c.size;
@@ -246,13 +249,6 @@ struct err ledger_check_tiles(struct ledger *l, struct tiles_check *at, uint64_t
 	return tiles_check_step(at, l->reader, &l->head, 1, most, finished);
 }
 
-uint64_t ledger_signed_size(const struct ledger *l)
-{
-	return l->head.size;
-}
-
-// --- public forms
-
 // A partial tile that a larger one has replaced is the larger one's front.
 static struct err tile_front(struct ledger *l, struct tiles_name want, unsigned width,
 			     struct buf *out)
@@ -272,6 +268,55 @@ static struct err tile_front(struct ledger *l, struct tiles_name want, unsigned 
 	buf_append(out, whole.data, (size_t)(c.at - c.start));
 	return buf_check(out, "tile");
 }
+
+// One folder of partial tiles: each must be the front of the tile as it is now.
+static struct err check_partials_in(struct ledger *l, DIR *d, const struct tiles_name *now)
+{
+	for (struct dirent *f; (f = readdir(d)) != NULL;) {
+		char path[TILES_PATH_MAX];
+		scoped(buf) struct buf is = {.limit = TILES_BUNDLE_MAX},
+				       should = {.limit = TILES_BUNDLE_MAX};
+		struct tiles_name t = *now;
+		t.width = (unsigned)strtoul(f->d_name, NULL, 10);
+		if (*f->d_name == '.' || !t.width || t.width >= now->width)
+			continue; // wider: of a round that a crash has cut, made again
+		TRY(tiles_fetch_folder(&l->folder, tiles_path(&t, path), &is));
+		TRY(tile_front(l, t, now->width, &should));
+		ENSURE(is.len == should.len && !memcmp(is.data, should.data, is.len), ERR_CORRUPT,
+		       "%s is not the front of the tile as it is now", path);
+	}
+	return OK;
+}
+
+struct err ledger_check_partials(struct ledger *l)
+{
+	uint64_t size = l->tiles ? tiles_published(l->tiles) : 0;
+	struct err e = OK;
+	for (int level = TILES_ENTRIES; size && e.code == ERR_NONE; level++) {
+		char path[TILES_PATH_MAX];
+		uint64_t count = level > 0 ? size >> (MERKLE_STRIDE * level) : size;
+		struct tiles_name now = {level, count / TILES_WIDTH, (unsigned)(count % TILES_WIDTH)};
+		if (!count || level == MERKLE_STRIDE)
+			break;
+		if (!now.width)
+			continue;
+		*strrchr(tiles_path(&now, path), '/') = 0;
+		int fd = openat(l->folder, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		DIR *d = fd < 0 ? NULL : fdopendir(fd);
+		if (d) {
+			e = check_partials_in(l, d, &now);
+			closedir(d);
+		}
+	}
+	return e;
+}
+
+uint64_t ledger_signed_size(const struct ledger *l)
+{
+	return l->head.size;
+}
+
+// --- public forms
 
 struct err ledger_tile(struct ledger *l, const char *path, struct buf *out)
 {

@@ -19,7 +19,7 @@ static const int64_t patience = 3 * NS_PER_S, give_up = 15 * NS_PER_S, again_lea
 		     again_most = 60 * NS_PER_S;
 enum { TRIES = 3, HTTP_OK = 200, HTTP_CONFLICT = 409, HTTP_UNPROCESSABLE = 422 };
 
-struct err witness_open(struct ledger *l)
+struct err ledger_witness_open(struct ledger *l)
 {
 	const struct daemon_conf *conf = l->r->conf;
 	const struct conf_witness *w = conf->witnesses.items;
@@ -41,7 +41,7 @@ struct err witness_open(struct ledger *l)
 	return OK;
 }
 
-void witness_known(struct ledger *l, const struct note *note)
+void ledger_witness_known(struct ledger *l, const struct note *note)
 {
 	bool any = false;
 	for (unsigned i = 0; i < l->n_witnesses; i++) {
@@ -58,7 +58,7 @@ void witness_known(struct ledger *l, const struct note *note)
 	err_ignore(ledger_serve(l, any));
 }
 
-bool witness_waiting(const struct ledger *l)
+bool ledger_witness_waiting(const struct ledger *l)
 {
 	int64_t now = clock_mono_ns();
 	for (unsigned i = 0; i < l->n_witnesses; i++)
@@ -144,7 +144,7 @@ static void ask_due(struct ledger *l)
 	}
 }
 
-struct err witness_round(struct ledger *l)
+struct err ledger_witness_round(struct ledger *l)
 {
 	l->log_note_len = l->head_note.len;
 	for (unsigned i = 0; i < l->n_witnesses; i++) {
@@ -169,7 +169,7 @@ static struct err settle(struct ledger *l)
 	return ledger_serve(l, any);
 }
 
-void witness_tick(struct ledger *l)
+void ledger_witness_tick(struct ledger *l)
 {
 	int64_t now = clock_mono_ns();
 	bool gave_up = false;
@@ -185,7 +185,7 @@ void witness_tick(struct ledger *l)
 		ask_due(l);
 }
 
-void witness_forget(struct ledger *l)
+void ledger_witness_forget(struct ledger *l)
 {
 	for (unsigned i = 0; i < l->n_witnesses; i++)
 		l->witnesses[i].ask = 0;

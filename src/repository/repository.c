@@ -291,12 +291,8 @@ static const struct process_handler handlers[] = {
 
 // Files within its own state folder only: Landlock sees to that.
 static const char *const syscalls[] = {
-	"openat",     "newfstatat", "fstat",   "statx",	   "lseek",	"fcntl",    "pread64",
-	"pwrite64",   "ftruncate",  "fsync",   "fdatasync", "getdents64", "unlinkat", "mkdirat",
-	"linkat",     "renameat",   "renameat2", "unlink",  "rename",	"link",	    "mkdir",
-	"rmdir",      "access",	    "faccessat", "faccessat2", "mlock",	"munlock",  "madvise",
-	"getrandom",  "fchmod",	    "umask",   "readlink", "getcwd",	"stat",	    "lstat",
-	"open",	      "geteuid",    "getpid",  "sysinfo",  "mremap",	NULL,
+	"openat",    "newfstatat", "pread64", "pwrite64", "ftruncate", "fsync",	 "fdatasync",
+	"getdents64", "unlinkat",  "unlink",  "mkdirat", "linkat",	 "renameat",  NULL,
 };
 
 const struct process_part repository_part = {

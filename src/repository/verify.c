@@ -151,6 +151,11 @@ static struct err step_tiles(struct verification *v)
 	} else {
 		TRY(e);
 	}
+	e = finished && !v->tiles_bad ? ledger_check_partials(v->r->ledger) : OK;
+	if (e.code == ERR_CORRUPT)
+		find(v, "altered", "ledger tiles", e.text);
+	else
+		TRY(e);
 	v->left = v->left > MOST / 64 ? v->left - MOST / 64 : 0;
 	if (finished)
 		v->phase = ENTRIES;

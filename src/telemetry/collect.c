@@ -11,14 +11,13 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/gnmi/gemel.pb-c.h"
 #include "lib/gnmi/gnmi.pb-c.h"
 #include "lib/gnmi/gnmi_fast.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { REFUSALS_MAX = 3 }; // chains in a row; then the device must attest anew
+enum { REFUSALS_MAX = 8 }; // streams in a row; then the device must attest anew
 
 // --- closing
 
@@ -334,76 +333,22 @@ struct err collect_acked(struct telemetry *t, const struct ipc_message *msg)
 	return OK;
 }
 
-// On the stream: the device gives the rest of this chain up and begins another, under a new key and
-// with its whole state (gemel.proto, BatchRefused).
-static struct err tell_refused(struct device *d, const Ipc__BatchRefused *m)
-{
-	Gemel__Enrolment__V1__BatchRefused refused = GEMEL__ENROLMENT__V1__BATCH_REFUSED__INIT;
-	Gemel__Enrolment__V1__GnmiPayload payload = GEMEL__ENROLMENT__V1__GNMI_PAYLOAD__INIT;
-	GnmiExt__RegisteredExtension registered = GNMI_EXT__REGISTERED_EXTENSION__INIT;
-	GnmiExt__Extension extension = GNMI_EXT__EXTENSION__INIT, *extensions[] = {&extension};
-	Gnmi__SubscribeRequest request = GNMI__SUBSCRIBE_REQUEST__INIT;
-	scoped(buf) struct buf inner = {.limit = 8192};
-	scoped(buf) struct buf out = {.limit = 8192};
-	refused.seq = m->seq;
-	refused.key_id = m->key_id;
-	refused.expected = m->expected;
-	refused.reason = m->reason;
-	payload.payload_case = GEMEL__ENROLMENT__V1__GNMI_PAYLOAD__PAYLOAD_REFUSED;
-	payload.refused = &refused;
-	uint8_t *at =
-		buf_space(&inner, gemel__enrolment__v1__gnmi_payload__get_packed_size(&payload));
-	ENSURE(at, ERR_LIMIT, "a refusal is too long");
-	gemel__enrolment__v1__gnmi_payload__pack(&payload, at);
-	registered.id = GNMI_EXT__EXTENSION_ID__EID_EXPERIMENTAL;
-	registered.msg = (ProtobufCBinaryData){inner.len, inner.data};
-	extension.ext_case = GNMI_EXT__EXTENSION__EXT_REGISTERED_EXT;
-	extension.registered_ext = &registered;
-	request.extension = extensions;
-	request.n_extension = 1;
-	at = buf_space(&out, gnmi__subscribe_request__get_packed_size(&request));
-	ENSURE(at, ERR_LIMIT, "a refusal is too long");
-	gnmi__subscribe_request__pack(&request, at);
-	return grpc_call_send(d->call, out.data, out.len);
-}
-
-// One key after the other is refused: a new chain does not mend it. The device must attest anew.
-static void too_often(struct device *d, const Ipc__BatchRefused *m)
+// The stream ends, and the device sends again from behind the last acknowledgement: what was only
+// out of step is in step then. An agent whose first batch is refused again and again gives that chain
+// up and begins another under a new key; if nothing mends it, it must connect and attest anew.
+static void refused(struct device *d, const Ipc__BatchRefused *m)
 {
 	char why[160];
-	if (d->refusals && memcmp(d->refused_key, m->key_id.data, BATCH_KEY_ID) == 0)
-		return;
-	memcpy(d->refused_key, m->key_id.data, BATCH_KEY_ID);
-	if (++d->refusals < REFUSALS_MAX || !d->session)
+	if (!d->call)
+		return; // one of those that were on their way behind the first
+	cancel(d);
+	settle(d);
+	if (++d->refusals < REFUSALS_MAX || d->target || !d->session)
 		return;
 	d->refusals = 0;
 	snprintf(why, sizeof why, "its batches are refused (%.60s): it must attest anew",
 		 m->reason);
 	session_refuse(d->session, ADMISSION_DROPPED, why);
-}
-
-// What was only observed has no chain: the stream begins anew, later each time.
-static void observed_refused(struct device *d, const struct flight *f)
-{
-	d->n_lost += f->updates;
-	d->t->count.lost += f->updates;
-	if (!d->call)
-		return; // one of those that were on their way behind the first
-	cancel(d);
-	settle(d);
-}
-
-static void signed_refused(struct device *d, const Ipc__BatchRefused *m)
-{
-	struct place *p = collect_place(d, m->key_id.data);
-	p->forwarded = p->acked;
-	struct err e = d->call ? tell_refused(d, m) : OK;
-	if (e.code != ERR_NONE) { // it does not read: it begins again by sending again
-		log_notice("%s: %s", d->name, e.text);
-		cancel(d);
-		settle(d);
-	}
-	too_often(d, m);
 }
 
 struct err collect_refused(struct telemetry *t, const struct ipc_message *msg)
@@ -429,10 +374,14 @@ struct err collect_refused(struct telemetry *t, const struct ipc_message *msg)
 		"batch %llu: %.80s; %llu was expected", (unsigned long long)m->seq, m->reason,
 		(unsigned long long)m->expected);
 	log_notice("%s: batch %llu is refused: %s", d->name, (unsigned long long)m->seq, m->reason);
-	if (is_signed)
-		signed_refused(d, m);
-	else
-		observed_refused(d, &f);
+	if (is_signed) {
+		struct place *p = collect_place(d, m->key_id.data);
+		p->forwarded = p->acked;
+	} else { // it has no spool to send it again from
+		d->n_lost += f.updates;
+		t->count.lost += f.updates;
+	}
+	refused(d, m);
 	d = device_find(t, m->device); // its session may have been the last that knew it
 	if (d)
 		landed(d);

@@ -197,6 +197,7 @@ static void visitor_forget(struct visitor *v)
 static void visitor_end(void *ctx, struct grpc_conn *conn, struct err why)
 {
 	struct visitor *v = ctx;
+	log_debug("enrolment connection from %s: %s", v->source, why.code ? why.text : "closed");
 	if (!v->open) {
 		v->t->count.handshakes_failed++;
 		observe(v->t, "handshake-failed", "", v->from ? v->from->text : v->source, "%s",

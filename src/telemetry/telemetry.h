@@ -113,8 +113,7 @@ struct device {
 	bool resuming;		// no new batch has come on this stream yet
 	struct event *timer;	// rate, or the next try
 	int64_t retry_ns, wait_ns; // earliest next try; how long the last wait was
-	unsigned refusals; // chains refused in a row, without an acknowledgement
-	uint8_t refused_key[BATCH_KEY_ID];
+	unsigned refusals; // streams that ended so in a row, without an acknowledgement
 
 	struct intern series;
 	uint32_t series_refused;

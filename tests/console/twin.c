@@ -154,6 +154,7 @@ static void distances(void)
 static void route_to(int from, int to, const char *prefix)
 {
 	char hops[256] = "";
+	net_route_gone(&net, nodes[from].id, prefix);
 	for (int i = 0; i < LINKS; i++)
 		for (int k = 0; k < 2; k++) {
 			if (links[i].cut || links[i].end[k] != from ||
@@ -165,8 +166,6 @@ static void route_to(int from, int to, const char *prefix)
 		}
 	if (hops[0])
 		net_route(&net, nodes[from].id, prefix, hops);
-	else
-		net_route_gone(&net, nodes[from].id, prefix);
 }
 
 static void route_here(int node, const char *prefix, const char *hops)
@@ -236,6 +235,7 @@ static void start(int64_t now_ns)
 		say_lan(i);
 	net_interface(&net, "isp-1", "up0", "203.0.113.2/30");
 	say_port(node_of("isp-1"), "up0", 10000000000);
+	net_neighbour(&net, "isp-1", "up0", "203.0.113.1", "02:22:00:00:00:01", "REACHABLE");
 	say_rules();
 	routes();
 }

@@ -10,7 +10,7 @@ import { moment, onMoment, setMoment } from "./moment.mjs";
 import { go, href, link, relink, route, show, startRouter } from "./router.mjs";
 import { openSearch } from "./search.mjs";
 import { logout, session, startSession, whoami } from "./session.mjs";
-import { step, startTimebar } from "./timebar.mjs";
+import { readChanges, step, startTimebar } from "./timebar.mjs";
 import { nextTheme, themeName } from "./theme.mjs";
 import { setState } from "./words.mjs";
 
@@ -127,19 +127,17 @@ async function start() {
 	onMoment(relink);
 	startChanges();
 	const main = document.getElementById("page");
-	addEventListener("gemel:login", () => {
-		show();
-		countOnce();
-	});
-	let counting = false;
-	const countOnce = () => {
+	let counting = false, opening = null;
+	async function loggedIn() {
+		readChanges();
+		await (opening ? show() : opening = startRouter(main, opened));
 		if (!counting)
 			countAlerts();
 		counting = true;
-	};
-	const [known] = await Promise.all([whoami(), startRouter(main, opened)]);
-	if (known)
-		countOnce();
+	}
+	addEventListener("gemel:login", loggedIn);
+	if (await whoami())
+		await loggedIn();
 }
 
 start();

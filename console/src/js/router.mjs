@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses. Each object has a path of its own; the server gives the first page for all of them. A name
-// with a dot in it is written with %2E: the server takes a dot in the last part for a file's name.
+// Addresses. Each object has a path of its own; the server gives the first page for all of them. A path
+// whose last part has a dot in it ends with a slash: else the server takes it for a file's name.
 import { moment, momentOf, takeMoment } from "./moment.mjs";
 import { h } from "./dom.mjs";
 
@@ -12,12 +12,10 @@ export function route(pattern, load) {
 	routes.push({ parts: pattern.split("/").slice(1), load });
 }
 
-export function encode(part) {
-	return encodeURIComponent(part).replaceAll(".", "%2E");
-}
+export const encode = encodeURIComponent;
 
 function match(path) {
-	const parts = path.replace(/\/+$/, "").split("/").slice(1);
+	const parts = (path.replace(/\/+$/, "") || "/").split("/").slice(1);
 	for (const r of routes) {
 		const params = {};
 		if (parts.length === r.parts.length && r.parts.every((p, i) => {
@@ -36,7 +34,8 @@ export function href(path, at = moment.at) {
 	const url = new URL(path, location.origin);
 	if (at !== null && !url.searchParams.has("at"))
 		url.searchParams.set("at", new Date(at).toISOString());
-	return url.pathname + url.search + url.hash;
+	const slash = /\.[^/]*$/.test(url.pathname) ? "/" : "";
+	return url.pathname + slash + url.search + url.hash;
 }
 
 export function link(path, text, props = {}) {

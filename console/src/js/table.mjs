@@ -20,7 +20,8 @@ function compare(a, b) {
 	return String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
-// columns: [{key, name, cell(row) -> text or nodes, sort(row), right, wide, help}]
+// columns: [{key, name, cell(row) -> text or nodes, sort(row), right, wide, help, seldom}]; a seldom one is
+// shown only when some row has it.
 // id(row): what a row is known by. open(row): Enter, or a click that hits no link. sort: column or
 // "-column". nothing: what to say when there are none.
 export function table({ columns, id, open, sort = null, most = 500, nothing = "Nothing.", label, mark }) {
@@ -101,6 +102,12 @@ export function table({ columns, id, open, sort = null, most = 500, nothing = "N
 		list.forEach((tr, i) => {
 			if (bodyNode.children[i] !== tr)
 				bodyNode.insertBefore(tr, bodyNode.children[i] ?? null);
+		});
+		columns.forEach((c, i) => {
+			const hide = Boolean(c.seldom) && list.every(tr => tr.children[i].textContent === unknown);
+			if (head.children[i].hidden !== hide || hide)
+				for (const tr of [head, ...list])
+					tr.children[i].hidden = hide;
 		});
 		for (const th of head.children) {
 			if (th.dataset.key === by)

@@ -52,7 +52,7 @@ const steps = [60, 300, 600, 1800, 3600, 7200, 21600, 86400, 172800];
 // Times under the track, at round values, few enough to be read.
 function drawScale() {
 	const [from, to] = bounds(), wide = range.clientWidth || 800;
-	const every = (steps.find(s => seconds / s <= Math.max(2, wide / 110)) ?? 172800) * 1000;
+	const every = (steps.find(s => seconds / s <= Math.max(2, wide / 75)) ?? 172800) * 1000;
 	const zone = new Date(to).getTimezoneOffset() * 60000;
 	const labels = [];
 	for (let t = Math.ceil((from - zone) / every) * every + zone; t <= to; t += every) {
@@ -188,5 +188,6 @@ export function startTimebar(node) {
 	setInterval(draw, 1000);
 	document.documentElement.toggleAttribute("data-past", moment.at !== null);
 	draw();
-	readLedger();
 }
+
+export { readLedger as readChanges }; // once somebody is logged in

@@ -31,8 +31,8 @@ MUST_USE struct err tpm_ak_public(struct tpm *t, struct buf *out);
 // made for another TPM or another AK. *out: secret_free.
 MUST_USE struct err tpm_activate(struct tpm *t, const struct tpm_credential *c,
 				 struct secret **out);
-// Quote over the SHA-256 bank. `pcrs->mask` says which; values are filled in, consistent with the
-// quote. `attest` (TPMS_ATTEST) and `signature` (ECDSA, DER) are appended.
+// Quote over the SHA-256 bank. `pcrs->mask` says which (0: none); values are filled in, consistent
+// with the quote. `attest` (TPMS_ATTEST) and `signature` (ECDSA, DER) are appended.
 MUST_USE struct err tpm_quote(struct tpm *t, const uint8_t qualifying[static 32],
 			      struct tpm_pcrs *pcrs, struct buf *attest, struct buf *signature);
 MUST_USE struct err tpm_pcr_read(struct tpm *t, struct tpm_pcrs *pcrs); // mask in, values out

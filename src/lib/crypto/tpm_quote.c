@@ -121,7 +121,8 @@ struct err tpm_quote(struct tpm *t, const uint8_t qualifying[static 32], struct 
 		uint8_t digest[HASH_SIZE];
 		attest->len = attest_start;
 		signature->len = signature_start;
-		TRY(tpm_pcr_read(t, pcrs));
+		if (pcrs->mask) // a quote over none certifies a key: only its qualifying data counts
+			TRY(tpm_pcr_read(t, pcrs));
 		TRY(quote_once(t, qualifying, pcrs->mask, attest, signature));
 		TRY(tpm_attest_read(attest->data + attest_start, attest->len - attest_start, &a));
 		tpm_pcrs_digest(pcrs, digest);

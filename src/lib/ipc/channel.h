@@ -5,7 +5,8 @@
 #include "lib/ipc/rules.h"
 
 enum {
-	CHUNK = 64 << 10,	// small frames are gathered up to this
+	CHUNK = 64 << 10,	// bytes of one
+	SPARES = 64,		// chunks that are kept for the next use
 	DIRECT = 8 << 10,	// a larger one goes to the kernel at once when nothing waits
 	RECEIVE_LEAST = 64 << 10,
 	RECEIVE_KEEP = 1 << 20, // a larger buffer is given back when it is not needed for long
@@ -13,12 +14,13 @@ enum {
 	RIDES = 2,
 };
 
-// A run of bytes that waits to be written: one frame or many; a descriptor only at its first byte.
+// A run of bytes that waits to be written: of one frame or of many; a descriptor only at its first.
 struct chunk {
 	struct chunk *next;
 	int fd; // -1: none, or it has gone
-	size_t len, cap, sent;
-	uint8_t bytes[];
+	bool secret; // zero it when it has been written
+	size_t len, sent;
+	uint8_t bytes[CHUNK];
 };
 
 // A descriptor that came with the bytes [from, until) of the stream, not yet claimed by a frame.
@@ -51,6 +53,13 @@ struct ipc_channel {
 	bool high; // queued was IPC_LOW or more
 	bool gone; // nobody reads any more
 };
+
+// Telemetry in bulk; anything else may hold a ticket or a pass phrase and is zeroed after use.
+static inline bool ipc_is_bulk(enum ipc_type type)
+{
+	return type == IPC_BATCH || type == IPC_FEED || type == IPC_STATE_FEED ||
+	       type == IPC_SERIES;
+}
 
 // send.c
 void ipc_send_clear(struct ipc_channel *ch);

@@ -131,7 +131,7 @@ static struct err deliver(struct ipc_channel *ch, const struct ipc_frame *f, int
 	uint8_t *bytes = ch->in + ch->in_start + IPC_HEAD;
 	const struct ipc_message m = {f->type, ch->peer, bytes, f->len, fd};
 	struct err e = ch->events->on_message(ch->ctx, &m);
-	if (f->len <= CHUNK)
+	if (!ipc_is_bulk(f->type))
 		secret_zero(bytes, f->len);
 	ch->in_start += IPC_HEAD + f->len;
 	ch->in_offset += IPC_HEAD + f->len;

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -221,7 +222,10 @@ static struct err from_parent(struct life *l, const struct ipc_message *m, bool 
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (own[i].type == m->type) {
 			*taken = true;
-			return own[i].handle(l, m);
+			struct err e = own[i].handle(l, m);
+			if (e.code != ERR_NONE && !l->p.running) // half a start is none
+				e.code = ERR_INTERNAL;
+			return e;
 		}
 	*taken = false;
 	return OK;
@@ -295,12 +299,26 @@ static void on_second(evutil_socket_t fd, short what, void *ctx)
 		end_badly(l, e);
 }
 
+// What is in the state folder is the process's own, and may be what an intruder left there: it is
+// opened with that user's rights, not with root's. (A service manager's credential is root's alone;
+// only the parent's `keys` gets one.)
+static struct err start_as_user(struct life *l)
+{
+	uid_t uid = (uid_t)(l->conf.uid_base + l->p.id);
+	bool change = geteuid() == 0 && l->part->has_state && !getenv("CREDENTIALS_DIRECTORY");
+	if (change && (setegid(uid) < 0 || seteuid(uid) < 0))
+		return err_system("becoming user %u", (unsigned)uid);
+	struct err e = l->part->start ? l->part->start(&l->p) : OK;
+	if (change && (seteuid(0) < 0 || setegid(0) < 0))
+		return err_system("going back to root");
+	return e;
+}
+
 static struct err begin(struct life *l)
 {
 	Ipc__Ready ready = IPC__READY__INIT;
 	struct ipc_channel *parent = l->p.peers[PROCESS_PARENT];
-	if (l->part->start)
-		TRY(l->part->start(&l->p));
+	TRY(start_as_user(l));
 	TRY(hand_listeners(l));
 	TRY(close_sandbox(l, &ready));
 	// READY first: what `ready` asks of the parent is permitted only after it.

@@ -20,13 +20,41 @@ enum { PARTS = 64 };
 
 // --- chunks
 
+// Chunks are used again rather than given back: fresh pages cost more than what is copied into them.
+static struct chunk *spare;
+static unsigned n_spare;
+
+static struct chunk *chunk_new(void)
+{
+	struct chunk *c = spare;
+	if (c) {
+		spare = c->next;
+		n_spare--;
+	} else {
+		c = malloc(sizeof *c);
+	}
+	if (c) {
+		c->next = NULL;
+		c->fd = -1;
+		c->secret = false;
+		c->len = c->sent = 0;
+	}
+	return c;
+}
+
 static void chunk_free(struct chunk *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	if (c->cap <= CHUNK) // tickets and pass phrases are in small frames, telemetry in large ones
+	if (c->secret)
 		secret_zero(c->bytes, c->len);
-	free(c);
+	if (n_spare == SPARES) {
+		free(c);
+		return;
+	}
+	c->next = spare;
+	spare = c;
+	n_spare++;
 }
 
 static void shift(struct ipc_channel *ch)
@@ -45,27 +73,65 @@ void ipc_send_clear(struct ipc_channel *ch)
 	ch->queued = 0;
 }
 
-// Room for n bytes in the last chunk, or in a new one when it has none or a descriptor rides.
-static struct chunk *chunk_for(struct ipc_channel *ch, size_t n, int fd)
+static void append_chunk(struct ipc_channel *ch, struct chunk *c)
 {
-	struct chunk *c = ch->last;
-	if (c && fd < 0 && c->cap - c->len >= n)
-		return c;
-	size_t cap = n > CHUNK ? n : CHUNK;
-	c = malloc(sizeof *c + cap);
-	if (!c)
-		return NULL;
-	*c = (struct chunk){.fd = -1, .cap = cap};
-	if (fd >= 0 && (c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
-		free(c);
-		return NULL;
-	}
 	if (ch->last)
 		ch->last->next = c;
 	else
 		ch->first = c;
 	ch->last = c;
-	return c;
+}
+
+// Room for n bytes behind what waits, all of it or none. A descriptor begins a chunk.
+static struct err make_room(struct ipc_channel *ch, size_t n, int fd, struct chunk **first)
+{
+	struct chunk *c = ch->last && fd < 0 && ch->last->len < CHUNK ? ch->last : NULL;
+	size_t room = c ? CHUNK - c->len : 0;
+	struct chunk *list = NULL, **end = &list;
+	bool good = true;
+	for (; room < n && good; room += CHUNK) {
+		*end = chunk_new();
+		good = *end != NULL;
+		if (good)
+			end = &(*end)->next;
+	}
+	if (good && fd >= 0) {
+		list->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		good = list->fd >= 0;
+	}
+	while (!good && list) {
+		struct chunk *next = list->next;
+		chunk_free(list);
+		list = next;
+	}
+	ENSURE(good, ERR_LIMIT, "out of memory or descriptors for a message");
+	*first = c ? c : list;
+	if (list) {
+		append_chunk(ch, list);
+		while (ch->last->next)
+			ch->last = ch->last->next;
+	}
+	return OK;
+}
+
+// Fills from *at on, which moves along.
+static void fill(struct ipc_channel *ch, struct chunk **at, const uint8_t *bytes, size_t n,
+		 bool secret)
+{
+	ch->queued += n;
+	while (n) {
+		struct chunk *c = *at;
+		size_t part = CHUNK - c->len < n ? CHUNK - c->len : n;
+		if (!part) {
+			*at = c->next;
+			continue;
+		}
+		memcpy(c->bytes + c->len, bytes, part);
+		c->len += part;
+		c->secret |= secret;
+		bytes += part;
+		n -= part;
+	}
 }
 
 // --- to the kernel
@@ -174,24 +240,21 @@ static size_t send_direct(struct ipc_channel *ch, const uint8_t head[IPC_HEAD], 
 	return sent < 0 ? 0 : (size_t)sent;
 }
 
-static struct err queue_rest(struct ipc_channel *ch, const uint8_t head[IPC_HEAD],
+static struct err queue_rest(struct ipc_channel *ch, const uint8_t head[IPC_HEAD], bool secret,
 			     const void *bytes, size_t len, size_t sent, int fd)
 {
-	struct chunk *c = chunk_for(ch, IPC_HEAD + len - sent, sent ? -1 : fd);
-	if (!c && sent) // half a frame is out: the stream is lost
-		return err_make(ERR_INTERNAL, "out of memory within a frame");
-	ENSURE(c, ERR_LIMIT, "out of memory or descriptors for a message");
+	struct chunk *at = NULL;
+	struct err e = make_room(ch, IPC_HEAD + len - sent, sent ? -1 : fd, &at);
+	if (e.code != ERR_NONE && sent) // half a frame is out: the stream is lost
+		return err_make(ERR_INTERNAL, "within a frame: %s", e.text);
+	TRY(e);
 	if (sent < IPC_HEAD) {
-		memcpy(c->bytes + c->len, head + sent, IPC_HEAD - sent);
-		c->len += IPC_HEAD - sent;
-		ch->queued += IPC_HEAD - sent;
+		fill(ch, &at, head + sent, IPC_HEAD - sent, secret);
 		sent = IPC_HEAD;
 	}
 	size_t done = sent - IPC_HEAD;
 	if (len > done)
-		memcpy(c->bytes + c->len, (const uint8_t *)bytes + done, len - done);
-	c->len += len - done;
-	ch->queued += len - done;
+		fill(ch, &at, (const uint8_t *)bytes + done, len - done, secret);
 	return OK;
 }
 
@@ -212,7 +275,7 @@ struct err ipc_send(struct ipc_channel *ch, enum ipc_type type, const void *byte
 		sent = send_direct(ch, head, bytes, len, fd);
 	if (sent == IPC_HEAD + len || ch->gone)
 		return OK; // gone: as if it had been lost in the socket; on_close follows
-	TRY(queue_rest(ch, head, bytes, len, sent, fd));
+	TRY(queue_rest(ch, head, !ipc_is_bulk(type), bytes, len, sent, fd));
 	if (sent && !ch->full) {
 		ch->full = true;
 		event_add(ch->writable, NULL);
@@ -237,7 +300,7 @@ struct err ipc_send_pb(struct ipc_channel *ch, enum ipc_type type, const Protobu
 	ENSURE(bytes, ERR_LIMIT, "out of memory for %s", ipc_type_name(type));
 	protobuf_c_message_pack(m, bytes);
 	struct err e = ipc_send(ch, type, bytes, n, -1);
-	if (n <= CHUNK)
+	if (!ipc_is_bulk(type))
 		secret_zero(bytes, n);
 	if (bytes != small)
 		free(bytes);

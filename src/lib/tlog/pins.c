@@ -176,6 +176,16 @@ void pins_close(struct pins *p)
 	free(p);
 }
 
+size_t pins_count(const struct pins *p)
+{
+	return p->n;
+}
+
+struct err pins_keep(const struct pins *p)
+{
+	return save(p, p->at, p->n);
+}
+
 // --- what was seen
 
 bool pins_find(const struct pins *p, const char *origin, struct checkpoint *out)

@@ -18,6 +18,10 @@ struct pins; // opaque
 MUST_USE struct err pins_open(int folder, const char *name, struct pins **out);
 void pins_close(struct pins *p); // NULL is fine
 
+size_t pins_count(const struct pins *p); // origins
+// Writes what is remembered, were it nothing: from then on a missing file is a lost one.
+MUST_USE struct err pins_keep(const struct pins *p);
+
 // What is remembered of an origin. false: nothing.
 bool pins_find(const struct pins *p, const char *origin, struct checkpoint *out);
 

@@ -6,7 +6,7 @@ import { layout } from "./layout.mjs";
 import { areaOf, stubsOf } from "./elements.mjs";
 
 const key = "gemel.places";
-let nodes = new Map(), links = new Map(), places = null, drawnFor = "";
+let nodes = new Map(), links = new Map(), stubs = new Map(), places = null, drawnFor = "";
 
 function load() {
 	try {
@@ -34,8 +34,14 @@ export function pin(id, position, by) {
 export function unpinAll() {
 	pinned = {};
 	save();
+	forgetPlaces();
+}
+
+// Another grouping, or no hosts: what was seen under the old one does not count.
+export function forgetPlaces() {
 	nodes = new Map();
 	links = new Map();
+	stubs = new Map();
 	drawnFor = "";
 }
 
@@ -45,25 +51,16 @@ export function placesFor(topology, devices, { by, withHosts }) {
 		nodes.set(n.id, areaOf(devices.get(n.id), by) || (nodes.get(n.id) ?? ""));
 	for (const l of topology.links ?? [])
 		links.set(l.id, [l.a.device, l.b.device]);
-	const stubs = withHosts ? stubsOf(topology) : [];
-	for (const s of stubs) {
-		nodes.set(s.id, areaOf(devices.get(s.device), by));
-		links.set(s.id, [s.device, s.id]);
-	}
-	const signature = JSON.stringify([by, [...nodes].sort(), [...links.values()].map(l => l.join()).sort()]);
+	for (const s of withHosts ? stubsOf(topology) : [])
+		stubs.set(s.id, s.device);
+	const signature = JSON.stringify([by, [...nodes].sort(), [...links.keys()].sort(), [...stubs].sort()]);
 	if (signature === drawnFor)
 		return null;
 	drawnFor = signature;
-	places = layout([...nodes].map(([id, area]) => ({ id, area: by === "none" ? "" : area })), [...links.values()]);
-	for (const id of nodes.keys())
+	places = layout([...nodes].map(([id, area]) => ({
+		id, area: by === "none" ? "" : area, stubs: [...stubs].filter(([, device]) => device === id).map(([stub]) => stub).sort() })), [...links.values()]);
+	for (const id of [...nodes.keys(), ...stubs.keys()])
 		if (pinned[`${by} ${id}`])
 			places.set(id, pinned[`${by} ${id}`]);
 	return places;
-}
-
-// Another grouping, or no hosts: what was seen under the old one does not count.
-export function forgetPlaces() {
-	nodes = new Map();
-	links = new Map();
-	drawnFor = "";
 }

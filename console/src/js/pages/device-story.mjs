@@ -70,16 +70,19 @@ export function storyPanel() {
 					["kind", d.kind === "agent" ? "gemel-agent" : d.kind === "gnmi" ? "standard gNMI target" : d.kind],
 					d.trust !== undefined && d.trust !== null && ["trust", trustText(d.trust)],
 					...(d.trust && typeof d.trust === "object" ? restOf(d.trust, ["score"]).map(([k, v]) => [`\u2003${k}`, v]) : []),
+					d.attested && ["attested", since(d.attested)],
+					d.last_seen && ["last seen", since(d.last_seen)],
+				]),
+				h("h3", {}, "From token to production"),
+				story.length ? h("ol", { class: "story" }, story.map(stepNode)) : empty("Nothing is recorded of how it came in."),
+				h("details", {}, h("summary", {}, "Certificate, TPM, evidence"), facts([
 					d.certificate && ["certificate", part(d.certificate)],
 					d.evidence && ["last evidence", part(d.evidence)],
 					d.tpm && ["TPM", part(d.tpm)],
 					d.batch_keys?.length > 0 && ["batch keys", d.batch_keys.map(part)],
 					d.posture && ["posture", part(d.posture)],
-					d.last_seen && ["last seen", since(d.last_seen)],
 					...restOf(d, shown).slice(0, 12),
-				]),
-				h("h3", {}, "From token to production"),
-				story.length ? h("ol", { class: "story" }, story.map(stepNode)) : empty("Nothing is recorded of how it came in."),
+				])),
 				buttons());
 		},
 	};

@@ -74,6 +74,12 @@ export function routesPart(id) {
 	});
 }
 
+// The rule's own words without what other columns say: its chain and number, its comment.
+function matchText(a, r) {
+	const text = (r.text ?? "").replace(`${a.chain} rule ${r.sequence}: `, "");
+	return r.comment ? text.replace(` "${r.comment}"`, "") : text;
+}
+
 export function aclsPart() {
 	const p = panel("Access lists");
 	const tables = new Map();
@@ -83,8 +89,8 @@ export function aclsPart() {
 				label: a.chain, id: r => r.sequence, nothing: "It has no rule.",
 				columns: [
 					{ key: "sequence", name: "rule", right: true },
-					{ key: "action", name: "action", cell: r => state(r.action, { ACCEPT: "ok", DROP: "bad", REJECT: "bad" }[r.action] ?? "off") },
-					{ key: "text", name: "what it matches", wide: true, cell: r => [h("code", {}, r.text), r.modelled === false ? [" ", state("not modelled", "warn")] : ""] },
+					{ key: "action", name: "action", cell: r => h("b", {}, stateText(r.action)) },
+					{ key: "text", name: "what it matches", wide: true, cell: r => [h("code", {}, matchText(a, r)), r.modelled === false ? [" ", state("not modelled", "warn")] : ""] },
 					{ key: "owner", name: "owner", help: "gemel: an instruction made it; operator: somebody else did" },
 					{ key: "comment", name: "comment" },
 					{ key: "packets", name: "packets", right: true, cell: r => count(r.packets) },
@@ -96,8 +102,8 @@ export function aclsPart() {
 		}
 		const entry = tables.get(a.chain);
 		fill(entry.head, h("code", {}, a.chain), h("span", { class: "muted" },
-			a.hook ? ` hook ${a.hook.toLowerCase?.() ?? a.hook}, priority ${a.priority}, else ` : " jumped to"),
-		a.hook && state(a.default_action, a.default_action === "DROP" ? "bad" : "ok"));
+			a.hook ? ` at ${String(a.hook).toLowerCase()}, priority ${a.priority}, else ` : " jumped to"),
+		a.hook && h("b", {}, stateText(a.default_action)));
 		entry.t.update(a.rules ?? []);
 		return entry.node;
 	}

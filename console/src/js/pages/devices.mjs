@@ -39,9 +39,9 @@ export function open(outlet, params, query) {
 			{ key: "age", name: "heard", right: true, cell: d => d.node ? age(d.node.age_ms, nodesCame) : d.last_seen && since(d.last_seen), sort: d => d.node?.age_ms },
 			{ key: "up", name: "ports up", right: true, cell: d => d.node && `${d.node.interfaces_up} of ${d.node.interfaces}`, sort: d => d.node?.interfaces_up },
 			{ key: "role", name: "role" }, { key: "site", name: "site" }, { key: "domain", name: "domain" }, { key: "kind", name: "kind" },
-			{ key: "trust", name: "trust", right: true, cell: d => trustText(d.trust), sort: d => d.trust?.score ?? d.trust },
+			{ key: "trust", name: "trust", seldom: true, right: true, cell: d => trustText(d.trust), sort: d => d.trust?.score ?? d.trust },
 			{ key: "software", name: "software", cell: d => d.node?.software, sort: d => d.node?.software },
-			{ key: "reason", name: "reason", wide: true },
+			{ key: "reason", name: "reason", wide: true, seldom: true },
 		],
 	});
 	p.head.querySelector(".grow").before(filter.node);

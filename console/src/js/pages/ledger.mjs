@@ -40,6 +40,7 @@ function filterForm(query, changed) {
 
 function checkpointPanel() {
 	const p = panel("Checkpoint", { past: false });
+	p.node.classList.add("strip");
 	const w = watch({
 		load: async signal => ({ body: { note: await getText("/v1/ledger/checkpoint", { signal, past: false }) }, came: performance.now() }),
 		on: ["ledger."], every: 10000, past: false, fail: p.fail,
@@ -89,8 +90,7 @@ export function open(outlet, params, query) {
 	p.head.querySelector(".grow").before(filter.form);
 	p.body.append(trouble, t.node, more);
 	const checkpoint = checkpointPanel();
-	outlet.className = "with-side";
-	outlet.append(h("div", { class: "left" }, p.node), h("div", { class: "side" }, checkpoint.node));
+	outlet.append(checkpoint.node, p.node);
 
 	function draw() {
 		const seen = new Set(newest.map(e => e.index));
