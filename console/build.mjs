@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // Builds console/dist from console/src and two libraries. The console is served as it is written: no
-// bundler stands between the source that is read and the code that runs. The build copies, tells the
-// page which modules to fetch at once (so that one round trip brings them all), and refuses what the
-// server's content security policy would refuse later in front of a person.
+// bundler stands between the source that is read and the code that runs. The build copies, joins the
+// style sheets, tells the page which modules to fetch at once (so that one round trip brings them all),
+// and refuses what the server's content security policy would refuse later in front of a person.
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,8 +15,8 @@ const libraries = [
 	["cytoscape/dist/cytoscape.esm.min.mjs", "lib/cytoscape.mjs"],
 	["cytoscape/LICENSE", "lib/cytoscape.license.txt"],
 	["uplot/dist/uPlot.esm.js", "lib/uplot.mjs"],
-	["uplot/dist/uPlot.min.css", "lib/uplot.css"],
 ];
+const styles = [join(modules, "uplot/dist/uPlot.min.css"), ...["base", "parts", "pages"].map(name => join(from, `style/${name}.css`))];
 
 function files(folder) {
 	return readdirSync(folder, { withFileTypes: true }).flatMap(entry =>
@@ -42,14 +42,15 @@ function refuseInline(html) {
 rmSync(to, { recursive: true, force: true });
 cpSync(from, to, { recursive: true });
 mkdirSync(join(to, "lib"), { recursive: true });
-for (const [source, target] of libraries) {
-	try {
+try {
+	for (const [source, target] of libraries)
 		cpSync(join(modules, source), join(to, target));
-	} catch {
-		console.error(`console: ${source} is missing; run: npm ci --ignore-scripts (in ${here})`);
-		process.exit(1);
-	}
+	writeFileSync(join(to, "style.css"), styles.map(file => readFileSync(file, "utf8")).join("\n"));
+} catch (e) {
+	console.error(`console: ${e.message}\nconsole: are the modules there? npm ci --ignore-scripts (in ${here})`);
+	process.exit(1);
 }
+rmSync(join(to, "style"), { recursive: true });
 const page = join(to, "index.html");
 const html = readFileSync(page, "utf8");
 refuseInline(html);

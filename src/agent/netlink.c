@@ -317,12 +317,13 @@ bool netlink_read_rule(const struct nlmsghdr *m, struct netlink_rule *out)
 	return out->family == AF_INET || out->family == AF_INET6;
 }
 
+// Not mnl_nlmsg_ok alone: it compares lengths as int, and takes one of 2 GiB or more as negative.
 bool netlink_each(const void *bytes, size_t n, void (*each)(void *ctx, const struct nlmsghdr *m),
 		  void *ctx)
 {
 	const struct nlmsghdr *m = bytes;
 	int left = n > INT32_MAX ? 0 : (int)n;
-	while (mnl_nlmsg_ok(m, left)) {
+	while (mnl_nlmsg_ok(m, left) && m->nlmsg_len <= (uint32_t)left) {
 		each(ctx, m);
 		m = mnl_nlmsg_next(m, &left);
 	}

@@ -37,7 +37,8 @@ static void on_end(void *ctx, struct grpc_call *c, enum grpc_status status, cons
 	struct attest *a = ctx;
 	if (a->call != c || status == GRPC_OK) // the message has been handled
 		return;
-	finish(a, err_make(grpc_status_err(status), "%s", text), NULL);
+	finish(a, wire_tls_refused(grpc_call_conn(c), err_make(grpc_status_err(status), "%s", text)),
+	       NULL);
 }
 
 // --- the twin's judgement

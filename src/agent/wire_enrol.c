@@ -21,7 +21,7 @@
 
 enum { CALL_MS = 20000, OVERDUE_MS = 60000, BLOB_MAX = 4096, TIMER_MOST_MS = 3600000 };
 #define RENEW_ALONE_NS (24 * 3600 * NS_PER_S) // this near to the end the enrolment port is used
-#define RENEW_LOOK_NS (30 * NS_PER_S)
+#define RENEW_LOOK_NS (2 * NS_PER_S)
 
 #define METHOD(name) "/gemel.enrolment.v1.Enrolment/" name
 
@@ -86,7 +86,8 @@ static void on_end(void *ctx, struct grpc_call *c, enum grpc_status status, cons
 	w->enrol.call = NULL;
 	enum err_code code = grpc_status_err(status);
 	// UNAUTHENTICATED from the service is a judgement too (a token that is not known).
-	enrol_failed(w, err_make(code == ERR_AUTH ? ERR_DENIED : code, "%s", text));
+	struct err e = err_make(code == ERR_AUTH ? ERR_DENIED : code, "%s", text);
+	enrol_failed(w, wire_tls_refused(grpc_call_conn(c), e));
 }
 
 static struct err put_chain(struct buf *b, const Gemel__Enrolment__V1__CompleteAnswer *m)
@@ -207,6 +208,7 @@ static void on_conn_end(void *ctx, struct grpc_conn *conn, struct err why)
 	if (w->enrol.conn != conn)
 		return;
 	w->enrol.conn = NULL; // frees itself; nothing was judged
+	why = wire_tls_refused(conn, why);
 	enrol_failed(w, why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the connection") : why);
 }
 

@@ -124,3 +124,27 @@ struct err wire_tls_pinned(struct wire *w, const uint8_t pin[32], struct tls_con
 	const struct tls_conf conf = {.side = TLS_CLIENT, .pin = pin, .alpn = alpn};
 	return tls_context_new(&conf, out);
 }
+
+struct err wire_tls_refused(struct grpc_conn *conn, struct err why)
+{
+	static const struct {
+		enum x509_refusal why;
+		const char *words;
+	} texts[] = {
+		{X509_UNKNOWN_AUTHORITY, "its chain does not have the authority that the token names, or "
+					 "that this device trusts: it is another twin, or someone in "
+					 "between"},
+		{X509_WRONG_NAME, "its certificate is not for the role telemetry"},
+		{X509_EXPIRED, "its certificate has expired (is the clock right?)"},
+		{X509_NOT_YET_VALID, "its certificate is not yet valid (is the clock right?)"},
+	};
+	struct ssl_st *ssl = transport_ssl(grpc_conn_transport(conn));
+	enum x509_refusal refusal = ssl ? tls_refusal(ssl) : X509_GOOD;
+	if (refusal == X509_GOOD)
+		return why;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].why == refusal)
+			return err_make(ERR_AUTH, "the twin is not believed: %s (%s)", texts[i].words,
+					x509_refusal_name(refusal));
+	return err_make(ERR_AUTH, "the twin is not believed: %s", x509_refusal_name(refusal));
+}

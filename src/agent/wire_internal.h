@@ -63,6 +63,8 @@ struct identity {
 // IDENTITY from keys. *changed: what exists should be made anew with it.
 MUST_USE struct err wire_identity(struct wire *w, const struct link_message *m);
 MUST_USE struct err wire_tls_pinned(struct wire *w, const uint8_t pin[32], struct tls_context **out);
+// Why a connection ended, in its on_end: when we refused the certificate, that.
+MUST_USE struct err wire_tls_refused(struct grpc_conn *conn, struct err why);
 
 // --- wire_attest.c: one proof at a time on one connection
 struct attest {

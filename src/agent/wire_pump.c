@@ -8,7 +8,7 @@
 #include "agent/keys_link.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/gnmi/wire.h"
+#include "lib/gnmi/gemel.pb-c.h"
 
 #include <string.h>
 
@@ -54,6 +54,22 @@ static void passed(struct twin *t, const struct spool_record *r, bool sent)
 	}
 }
 
+// What was signed by a key whose time is over is not taken by anybody: to show it would only raise
+// an alarm.
+static struct err still_good(const struct buf *certified)
+{
+	Gemel__Enrolment__V1__CertifiedBatchKey *c =
+		gemel__enrolment__v1__certified_batch_key__unpack(NULL, certified->len, certified->data);
+	Gemel__Enrolment__V1__BatchKey *key =
+		c ? gemel__enrolment__v1__batch_key__unpack(NULL, c->batch_key.len, c->batch_key.data)
+		  : NULL;
+	bool good = key && key->until_ns > clock_wall_ns();
+	gemel__enrolment__v1__batch_key__free_unpacked(key, NULL);
+	gemel__enrolment__v1__certified_batch_key__free_unpacked(c, NULL);
+	ENSURE(good, ERR_NOT_FOUND, "batches of a key whose time is over are left out");
+	return OK;
+}
+
 static struct err prove_key(struct wire *w, const uint8_t key_id[8])
 {
 	scoped(buf) struct buf certified = {0};
@@ -61,8 +77,10 @@ static struct err prove_key(struct wire *w, const uint8_t key_id[8])
 		       memcmp(chain_key_id(w->twin.chain), key_id, 8) == 0;
 	if (w->session.attest.stage != ATTEST_IDLE)
 		return OK; // when that one is done, the pump runs again
-	if (!present)
+	if (!present) {
 		TRY(spool_key(w->twin.spool, key_id, &certified));
+		TRY(still_good(&certified));
+	}
 	return wire_attest(&w->session.attest, w->session.conn, ATTEST_SESSION, key_id,
 			   cursor_over(certified.data, certified.len));
 }
@@ -101,7 +119,8 @@ static struct err batch(struct wire *w, struct grpc_call *call, const struct spo
 		*later = e.code != ERR_NOT_FOUND;
 		if (*later)
 			return e;
-		mark_broken(t, r->key_id); // its certification is lost: nobody could verify it
+		log_warning("%s", e.text); // nobody could verify them
+		mark_broken(t, r->key_id);
 		passed(t, r, false);
 		return OK;
 	}

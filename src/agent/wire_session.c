@@ -176,6 +176,7 @@ static void on_conn_end(void *ctx, struct grpc_conn *conn, struct err why)
 	if (w->session.conn != conn)
 		return;
 	w->session.conn = NULL; // frees itself
+	why = wire_tls_refused(conn, why);
 	session_failed(w, why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the connection")
 					       : why);
 }

@@ -111,6 +111,7 @@ static struct one *place(struct management *m)
 	return oldest;
 }
 
+// Both fit: clean_text has cut them.
 static void name(struct one *o, const char *kind, const char *subject, int64_t now_ns)
 {
 	uint8_t hash[HASH_SIZE];
@@ -119,8 +120,8 @@ static void name(struct one *o, const char *kind, const char *subject, int64_t n
 	*o = (struct one){.first_ns = now_ns};
 	hash_parts(parts, 3, hash);
 	hash_hex(hash, 8, o->id);
-	clean_text(o->kind, sizeof o->kind, kind);
-	clean_text(o->subject, sizeof o->subject, subject);
+	memcpy(o->kind, kind, strlen(kind) + 1);
+	memcpy(o->subject, subject, strlen(subject) + 1);
 }
 
 static json_t *one_json(const struct one *o, int64_t at_ns)
@@ -136,11 +137,14 @@ void alert(struct management *m, const char *severity, const char *kind, const c
 	   const char *source, const char *detail, const char *fix, uint64_t count)
 {
 	int64_t now = now_of(m);
-	struct one *o = find(m->alerts, kind, subject, now);
+	char clean_kind[64], clean[80];
+	clean_text(clean_kind, sizeof clean_kind, kind);
+	clean_text(clean, sizeof clean, subject);
+	struct one *o = find(m->alerts, clean_kind, clean, now);
 	bool new = !o;
 	if (new) {
 		o = place(m);
-		name(o, kind, subject, now);
+		name(o, clean_kind, clean, now);
 	}
 	clean_text(o->severity, sizeof o->severity, severity);
 	clean_text(o->source, sizeof o->source, source);

@@ -40,10 +40,10 @@ static void name(struct place *p, const char *kind, const char *subject, const c
 		 const char *source)
 {
 	*p = (struct place){0};
-	clean_text(p->kind, sizeof p->kind, kind);
-	clean_text(p->subject, sizeof p->subject, subject);
-	clean_text(p->reason, sizeof p->reason, reason);
-	clean_text(p->source, sizeof p->source, source);
+	snprintf(p->kind, sizeof p->kind, "%s", kind);
+	snprintf(p->subject, sizeof p->subject, "%s", subject);
+	snprintf(p->reason, sizeof p->reason, "%s", reason);
+	snprintf(p->source, sizeof p->source, "%s", source);
 }
 
 static struct place *find(struct denials *d, const char *kind, const char *subject,
@@ -54,7 +54,7 @@ static struct place *find(struct denials *d, const char *kind, const char *subje
 	for (size_t i = 0; i < PLACES; i++) {
 		struct place *p = &d->items[i];
 		if (p->kind[0] && !strcmp(p->kind, kind) && !strcmp(p->reason, reason) &&
-		    !strncmp(p->subject, subject, sizeof p->subject - 1))
+		    !strcmp(p->subject, subject))
 			return p;
 		if (!p->kind[0] && !free_one)
 			free_one = p;
@@ -67,11 +67,13 @@ bool denial(struct management *m, const char *kind, const char *subject, const c
 	    const char *source, const char *detail)
 {
 	bool found;
-	char shown[256], from[80];
+	char shown[256], from[80], who[80], why[48];
 	int64_t now = now_of(m);
 	clean_text(shown, sizeof shown, detail);
 	clean_text(from, sizeof from, source);
-	struct place *p = find(m->denials, kind, subject, reason, &found);
+	clean_text(who, sizeof who, subject);
+	clean_text(why, sizeof why, reason);
+	struct place *p = find(m->denials, kind, who, why, &found);
 	m->refused++;
 	if (found || (p == &m->denials->items[PLACES] && p->kind[0])) {
 		p->more++;
@@ -79,7 +81,7 @@ bool denial(struct management *m, const char *kind, const char *subject, const c
 		return false;
 	}
 	bool rest = p == &m->denials->items[PLACES];
-	name(p, kind, rest ? "(many)" : subject, rest ? "many" : reason, source);
+	name(p, kind, rest ? "(many)" : who, rest ? "many" : why, from);
 	p->first_ns = p->last_ns = now;
 	record(m, kind, p->subject, "management",
 	       json_pack("{s:s,s:s,s:s}", "reason", p->reason, "source", from, "detail", shown));

@@ -61,12 +61,16 @@ static struct err tell_series(struct repository *r, const uint32_t *numbers, siz
 	return OK;
 }
 
-static struct err publish(struct repository *r, const uint8_t *bytes, size_t n)
+// Most batches hold series that models has heard of in this life of its channel: they go as they are.
+static struct err publish(struct repository *r, const struct outgoing *o)
 {
+	const uint8_t *bytes = r->outbox.data + o->feed;
+	size_t n = o->feed_len, used = 0;
 	struct cursor c = cursor_over(bytes, n);
 	struct batch_head head;
 	uint32_t numbers[512];
-	size_t used = 0;
+	if (o->told == r->feed_life)
+		return ipc_send(models(r), IPC_FEED, bytes, n, -1);
 	TRY(batch_read_head(&c, &head));
 	for (uint32_t i = 0; i < head.count; i++) {
 		struct batch_record rec;
@@ -82,11 +86,11 @@ static struct err publish(struct repository *r, const uint8_t *bytes, size_t n)
 	return ipc_send(models(r), IPC_FEED, bytes, n, -1);
 }
 
-void feed_publish(struct repository *r, const uint8_t *bytes, size_t n)
+void feed_publish(struct repository *r, const struct outgoing *o)
 {
 	if (!models(r))
 		return;
-	struct err e = publish(r, bytes, n);
+	struct err e = publish(r, o);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
 		log_error("feed: %s", e.text);
 	pace(r);
@@ -193,6 +197,7 @@ void feed_models_up(struct repository *r)
 {
 	for (uint32_t i = 1; i <= r->index.n_series; i++)
 		index_series(&r->index, i)->told = 0;
+	r->feed_life++;
 	r->models_fed = false;
 	r->next_snapshot = 1;
 	feed_policy(r);

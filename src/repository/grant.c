@@ -80,6 +80,12 @@ const struct grant *grant_for(const char *state)
 	return NULL;
 }
 
+unsigned grant_number(const struct grant *g)
+{
+	_Static_assert(GRANTS <= 8, "a set of grants is a byte");
+	return (unsigned)(g - grants);
+}
+
 const struct grant_item *grant_items(const struct grant *g, size_t *n)
 {
 	*n = g ? g->n : 0;

@@ -20,6 +20,7 @@ MUST_USE struct err grants_start(void);
 void grants_stop(void);
 // NULL: this state is granted nothing.
 const struct grant *grant_for(const char *state);
+unsigned grant_number(const struct grant *g); // 0 to 7, for sets of them
 const struct grant_item *grant_items(const struct grant *g, size_t *n);
 // An update's path must be granted or lie under what is. A deletion may also name a node above it:
 // it ends only what was granted. g NULL: false.

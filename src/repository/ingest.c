@@ -36,6 +36,19 @@ static struct err source_room(struct repository *r, uint32_t number)
 	return OK;
 }
 
+// Decided once for a path, whichever devices have it.
+enum access_class ingest_class(struct repository *r, const char *path, size_t n)
+{
+	struct path_facts *f;
+	if (index_path(&r->index, path, n, &f).code != ERR_NONE)
+		return classes_of(r->classes, path, n); // no memory: whoever defines it will say so
+	if (!f->class_known) {
+		f->class = (uint8_t)classes_of(r->classes, path, n);
+		f->class_known = true;
+	}
+	return (enum access_class)f->class;
+}
+
 static struct err add_source(struct repository *r, const Ipc__SeriesItem *item)
 {
 	TRY(source_room(r, item->number));
@@ -49,13 +62,15 @@ static struct err add_source(struct repository *r, const Ipc__SeriesItem *item)
 	       "SERIES %u: a canonical path has 1 to %d bytes", item->number,
 	       BATCH_PATH_MAX);
 	s->device = d->number;
-	struct err e = index_series_add(&r->index, d, item->path, n, classes_of(r->classes, item->path, n),
-			     (size_t)r->conf->device_series, &s->series);
-	if (e.code == ERR_LIMIT) {
+	s->series = index_series_find(&r->index, d->number, item->path, n);
+	if (s->series)
+		return OK;
+	if (d->n_series >= (size_t)r->conf->device_series) { // before anything is kept for it
 		ingest_refused(r, d, 0, "series-quota", item->path);
-		e = OK;
+		return OK;
 	}
-	return e;
+	return index_series_add(&r->index, d, item->path, n, ingest_class(r, item->path, n),
+				(size_t)r->conf->device_series, &s->series);
 }
 
 struct err ingest_series(struct repository *r, const struct ipc_message *m)
@@ -76,6 +91,7 @@ struct work {
 	struct chain *chain;
 	struct batch_head head;
 	uint8_t hash[BATCH_HASH];
+	bool untold;   // models does not know all its series
 	uint8_t *copy; // of the message, in the outbox: the FEED
 	size_t n;
 	const char *detail; // of a refusal
@@ -83,10 +99,17 @@ struct work {
 
 static void cover(struct repository *r, struct source *s, const struct device *d)
 {
-	const struct series *series = index_series(&r->index, s->series);
+	struct path_facts *f = series_facts(index_series(&r->index, s->series));
+	uint8_t bit = d->grant ? (uint8_t)(1u << grant_number(d->grant)) : 0;
+	if (d->grant && !(f->cover_known & bit)) {
+		bool update = grant_covers(d->grant, f->text, f->len, false);
+		f->cover_known |= bit;
+		f->cover_update |= update ? bit : 0;
+		f->cover_delete |= update || grant_covers(d->grant, f->text, f->len, true) ? bit : 0;
+	}
 	s->epoch = d->grant_epoch;
-	s->update = grant_covers(d->grant, series->path, series->path_len, false);
-	s->deletion = s->update || grant_covers(d->grant, series->path, series->path_len, true);
+	s->update = f->cover_update & bit;
+	s->deletion = f->cover_delete & bit;
 }
 
 static void put_be(uint8_t *at, uint64_t v, unsigned n)
@@ -124,6 +147,7 @@ static struct err walk_records(struct repository *r, struct work *w, struct curs
 			w->detail = series->path;
 			return OK;
 		}
+		w->untold |= !series->told;
 		batch_canonical_add(r->canonical, rec->op, rec->time_ns, series->path,
 				    series->path_len, &rec->value);
 		rec->series = s->series;
@@ -249,7 +273,8 @@ static struct err queue(struct repository *r, const struct work *w, size_t feed)
 		r->cap_out = cap;
 	}
 	struct outgoing *o = &r->out[r->n_out++];
-	*o = (struct outgoing){w->d->number, w->head.seq, {0}, feed, w->n};
+	*o = (struct outgoing){.device = w->d->number, .seq = w->head.seq, .feed = feed,
+			       .feed_len = w->n, .told = w->untold ? 0 : r->feed_life};
 	memcpy(o->key_id, w->head.key_id, BATCH_KEY_ID);
 	return OK;
 }
@@ -331,7 +356,7 @@ struct err ingest_sync(struct repository *r)
 	TRY(ledger_synced(r->ledger));
 	for (size_t i = 0; i < r->n_out; i++) {
 		const struct outgoing *o = &r->out[i];
-		feed_publish(r, r->outbox.data + o->feed, o->feed_len);
+		feed_publish(r, o);
 		TRY(acknowledge(r, o));
 	}
 	r->n_out = 0;

@@ -92,7 +92,7 @@ struct err ingest_replay_series(struct repository *r, const uint8_t *bytes, size
 		struct device *d = index_device(&r->index, device);
 		ENSURE(path && d, ERR_CORRUPT, "journal: a series of device %u is broken", device);
 		TRY(index_series_restore(&r->index, number, d, path, len,
-					 classes_of(r->classes, path, len)));
+					 ingest_class(r, path, len)));
 		index_series(&r->index, number)->flags |= SERIES_SAVED;
 	}
 	return OK;

@@ -128,6 +128,14 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
+static void add_begin(struct journal *j)
+{
+	buf_u8(&j->frame, JOURNAL_BEGIN);
+	buf_be32(&j->frame, 16);
+	buf_be64(&j->frame, j->before);
+	buf_be64(&j->frame, j->before_end);
+}
+
 // Room for the frame's length is kept at its front, so that it is sealed and written in place.
 struct err journal_add(struct journal *j, enum journal_kind kind, const struct journal_part *parts,
 		       size_t n)
@@ -137,8 +145,11 @@ struct err journal_add(struct journal *j, enum journal_kind kind, const struct j
 		total += parts[i].n;
 	ENSURE(total + j->frame.len < JOURNAL_FRAME_MAX, ERR_LIMIT,
 	       "journal: a record of %zu bytes does not fit", total);
-	if (!j->frame.len)
+	if (!j->frame.len) {
 		buf_be32(&j->frame, 0);
+		if (j->fd < 0 && !j->ending)
+			add_begin(j);
+	}
 	buf_u8(&j->frame, (uint8_t)kind);
 	buf_be32(&j->frame, (uint32_t)total);
 	for (size_t i = 0; i < n; i++)
@@ -243,6 +254,8 @@ struct err journal_end(struct journal *j)
 	seal_segment_close(j->segment);
 	j->segment = NULL;
 	j->old_bytes += j->offset;
+	j->before = j->number;
+	j->before_end = j->offset;
 	j->offset = 0;
 	j->number++;
 	return OK;

@@ -14,6 +14,7 @@ enum journal_kind {
 	JOURNAL_LEDGER = 3, // u64 index, then as in a ledger row
 	JOURNAL_DEVICE = 4, // u32 number, u32 domain, then as its row: what is known of a device
 	JOURNAL_END = 5,    // the segment was closed in good order
+	JOURNAL_BEGIN = 6,  // first of each segment: u64 the one before, u64 where that one's frames end
 };
 
 enum { JOURNAL_SEGMENT_BYTES = 64 << 20, JOURNAL_FRAME_MAX = 64 << 20 };
@@ -55,7 +56,8 @@ struct journal_reader {
 	void (*damage)(void *ctx, const struct journal_damage *d);
 	void *ctx;
 };
-// Reads all segments in order and goes on after damage with the next segment (frames behind a
+// BEGIN and END are kept to itself: a segment that a crash has cut is whole when the next one, made by
+// the start that read it, names the same end. Reads all segments in order and goes on after damage with the next segment (frames behind a
 // damaged one are tried as well). Errors are those of the disk or of `record`.
 MUST_USE struct err journal_replay(struct journal *j, const struct journal_reader *r);
 // The same for one segment: the first with a number of *number or above (0: the first of all), which

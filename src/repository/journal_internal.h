@@ -16,6 +16,10 @@ struct journal {
 	struct seal_segment *segment;
 	struct buf frame; // u32 length, then records not yet synced
 	bool ending;
+	// the segment before the one that is begun next
+	uint64_t before, before_end;
+	// replay: a segment without a good end, until the next one's BEGIN is read
+	struct journal_damage cut, headless; // segment 0: none
 };
 
 extern const char journal_label[];

@@ -2,6 +2,7 @@
 // Reading the journal back. A frame that does not open at the very end of the last segment was
 // being written when power went: its batches were never acknowledged. It is cut off, and told all
 // the same, because an attacker could make it look so; the devices' chains then show the gap.
+// The start that finds it so writes into its own first segment where the good frames ended.
 // Everything else that does not open is damage: reported, never silently dropped, and reading goes
 // on behind it. X.2011 8.3.1-1, 8.3.3-9.
 #include "lib/crypto/aead.h"
@@ -36,7 +37,7 @@ struct replay {
 	const uint8_t *bytes;
 	size_t size;
 	struct seal_segment *segment;
-	bool ended; // JOURNAL_END was read
+	bool ended, begun; // JOURNAL_END, any record was read
 };
 
 static void damage(struct replay *p, uint64_t offset, uint64_t bytes, bool torn, const char *what)
@@ -44,10 +45,32 @@ static void damage(struct replay *p, uint64_t offset, uint64_t bytes, bool torn,
 	p->r->damage(p->r->ctx, &(struct journal_damage){p->number, offset, bytes, torn, what});
 }
 
-static struct err note_end(void *ctx, uint64_t segment, enum journal_kind kind,
-			   const uint8_t *bytes, size_t n)
+// What is known of a segment's end, when it is not known to be good: told now, or when the next
+// segment does not vouch for it.
+static void settle_cut(struct journal *j, const struct journal_reader *r, uint64_t before, uint64_t end)
+{
+	struct journal_damage d = j->cut, none = j->headless;
+	j->cut.segment = j->headless.segment = 0;
+	if (d.segment && (d.segment != before || d.offset != end))
+		r->damage(r->ctx, &d);
+	if (none.segment && none.segment <= before) // else a start has passed over it
+		r->damage(r->ctx, &none);
+}
+
+static struct err each_record(void *ctx, uint64_t segment, enum journal_kind kind,
+			      const uint8_t *bytes, size_t n)
 {
 	struct replay *p = ctx;
+	bool first = !p->begun;
+	struct cursor c = cursor_over(bytes, n);
+	p->begun = true;
+	if (kind == JOURNAL_BEGIN && first) {
+		uint64_t before = cursor_be64(&c), end = cursor_be64(&c);
+		settle_cut(p->j, p->r, before, end);
+		return cursor_finish(&c, "journal: BEGIN");
+	}
+	if (first)
+		settle_cut(p->j, p->r, 0, 0);
 	if (kind == JOURNAL_END) {
 		p->ended = true;
 		return OK;
@@ -90,7 +113,7 @@ static struct err read_frame(struct replay *p, size_t *offset, uint64_t counter,
 	*ok = e.code == ERR_NONE;
 	*offset += 4 + (size_t)n;
 	if (*ok) {
-		const struct journal_reader inner = {note_end, NULL, p};
+		const struct journal_reader inner = {each_record, NULL, p};
 		e = journal_frame(plain, n - AEAD_TAG, p->number, &inner);
 	} else {
 		err_ignore(e);
@@ -99,6 +122,24 @@ static struct err read_frame(struct replay *p, size_t *offset, uint64_t counter,
 	secret_zero(plain, n);
 	free(plain);
 	return e;
+}
+
+static void note_end(struct replay *p, uint64_t end, bool bad)
+{
+	struct journal *j = p->j;
+	if (!p->begun) // not even the frame that vouches for the segment before
+		settle_cut(j, p->r, 0, 0);
+	j->before = p->number;
+	j->before_end = end;
+	if (p->last) {
+		if (bad)
+			damage(p, end, p->size - end, true,
+			       "the last frame was not written whole, or altered");
+	} else if (bad || !p->ended) {
+		j->cut = (struct journal_damage){p->number, end, p->size - end, false,
+						 bad ? "altered: does not open under its key"
+						     : "cut: its last frames are missing"};
+	}
 }
 
 // A damaged frame whose length still leads to frames that open is stepped over.
@@ -121,12 +162,7 @@ static struct err read_frames(struct replay *p)
 		if (offset == at)
 			break; // its length leads nowhere
 	}
-	if (bad_at)
-		damage(p, bad_at, p->size - bad_at, p->last,
-		       p->last ? "the last frame was not written whole, or altered"
-			       : "altered: does not open under its key");
-	else if (!p->ended && !p->last)
-		damage(p, p->size, 0, false, "cut: its last frames are missing");
+	note_end(p, bad_at ? bad_at : p->size, bad_at != 0);
 	return OK;
 }
 
@@ -145,8 +181,18 @@ static struct err replay_segment(struct replay *p)
 	struct err e = open_segment(p);
 	if (e.code == ERR_NONE)
 		e = read_frames(p);
-	else if (e.code == ERR_CORRUPT) {
-		damage(p, 0, p->size, p->last && p->size < JOURNAL_HEAD, e.text);
+	else if (e.code == ERR_CORRUPT && p->size < JOURNAL_HEAD) { // as it was being made: empty
+		if (p->last)
+			damage(p, 0, p->size, true, "its head was not written whole");
+		else
+			p->j->headless = (struct journal_damage){p->number, 0, p->size, false,
+								 "altered: its head is cut"};
+		e = OK;
+	} else if (e.code == ERR_CORRUPT) {
+		settle_cut(p->j, p->r, 0, 0);
+		damage(p, 0, p->size, false, e.text);
+		p->j->before = p->number;
+		p->j->before_end = 0;
 		e = OK;
 	}
 	seal_segment_close(p->segment);
@@ -168,8 +214,12 @@ struct err journal_replay_next(struct journal *j, uint64_t *number, const struct
 	if (e.code == ERR_NONE && i < n && !(j->fd >= 0 && numbers[i] == j->number)) {
 		struct replay p = {.j = j, .r = r, .number = *number, .last = i + 1 == n};
 		*done = false;
-		if (*number && numbers[i] != *number && *number >= j->first)
+		if (!*number)
+			j->cut.segment = j->headless.segment = 0;
+		if (*number && numbers[i] != *number && *number >= j->first) {
+			settle_cut(j, r, 0, 0);
 			damage(&p, 0, 0, false, "a whole segment is missing");
+		}
 		p.number = numbers[i];
 		e = replay_segment(&p);
 		*number = numbers[i] + 1;

@@ -103,7 +103,7 @@ static struct err read_definitions(struct repository *r, struct device *d, const
 		const char *path = (const char *)cursor_take(&c, len);
 		ENSURE(path, ERR_CORRUPT, "definitions of series of %s are cut", d->name);
 		TRY(index_series_restore(&r->index, number, d, path, len,
-					 classes_of(r->classes, path, len)));
+					 ingest_class(r, path, len)));
 		index_series(&r->index, number)->flags |= SERIES_SAVED | SERIES_STORED;
 	}
 	d->stored_series = d->n_series;

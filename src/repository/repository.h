@@ -38,6 +38,7 @@ struct outgoing { // waits for the journal's sync
 	uint64_t seq;
 	uint8_t key_id[BATCH_KEY_ID];
 	size_t feed, feed_len; // in outbox
+	unsigned told;	       // feed_life in which models knew all its series; 0: not all
 };
 
 struct counters {
@@ -74,6 +75,7 @@ struct repository {
 	struct event *sync_event, *tick_event, *verify_event;
 	// feed
 	bool models_fed; // its snapshot is complete: live feeds follow
+	unsigned feed_life; // counts models' channels, from 1
 	bool paused;     // telemetry, for models' sake
 	uint32_t next_snapshot; // device whose state is sent next; 0: none
 	// policy
@@ -132,6 +134,7 @@ MUST_USE struct err devices_save(struct repository *r, struct device *d); // int
 uint32_t devices_domain(struct repository *r, const char *name); // number
 
 // --- ingest.c
+enum access_class ingest_class(struct repository *r, const char *path, size_t n);
 MUST_USE struct err ingest_series(struct repository *r, const struct ipc_message *m);
 MUST_USE struct err ingest_batch(struct repository *r, const uint8_t *bytes, size_t n);
 MUST_USE struct err ingest_sync(struct repository *r); // journal, then publish
@@ -150,7 +153,7 @@ bool flush_wanted(const struct repository *r);
 MUST_USE struct err flush_housekeeping(struct repository *r);
 
 // --- feed.c: to models and northbound
-void feed_publish(struct repository *r, const uint8_t *bytes, size_t n);
+void feed_publish(struct repository *r, const struct outgoing *o);
 void feed_models_up(struct repository *r);
 void feed_drained(struct repository *r, enum process_id peer);
 MUST_USE struct err feed_state_at(struct repository *r, const struct ipc_message *m);

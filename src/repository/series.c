@@ -11,11 +11,12 @@ enum { BLOCK = 4096, SERIES_MAX = 1 << 26, DEVICES_MAX = 1 << 20 };
 
 struct err index_init(struct index *x)
 {
-	*x = (struct index){.table_size = 1 << 14, .names_size = 1 << 10};
+	*x = (struct index){.table_size = 1 << 14, .names_size = 1 << 10, .facts_size = 1 << 10};
+	x->facts = calloc(x->facts_size, sizeof(*x->facts));
 	x->table = calloc(x->table_size, sizeof *x->table);
 	x->names = calloc(x->names_size, sizeof *x->names);
 	x->paths = arena_new((size_t)8 << 30);
-	ENSURE(x->table && x->names && x->paths, ERR_LIMIT, "no memory for the index of series");
+	ENSURE(x->table && x->names && x->facts && x->paths, ERR_LIMIT, "no memory for the index of series");
 	return OK;
 }
 
@@ -46,6 +47,7 @@ void index_clear(struct index *x)
 	free(x->devices);
 	free(x->table);
 	free(x->names);
+	free(x->facts);
 	arena_free(x->paths);
 	*x = (struct index){0};
 }
@@ -151,6 +153,50 @@ struct err index_device_restore(struct index *x, uint32_t number, const char *na
 	return set_name(x, *out, name);
 }
 
+static struct path_facts **facts_slot(const struct index *x, const char *path, size_t n)
+{
+	uint32_t at = hash_of(0, path, n) & (x->facts_size - 1);
+	while (x->facts[at] && (x->facts[at]->len != n || memcmp(x->facts[at]->text, path, n) != 0))
+		at = (at + 1) & (x->facts_size - 1);
+	return &x->facts[at];
+}
+
+static struct err grow_facts(struct index *x)
+{
+	struct path_facts **old = x->facts;
+	uint32_t size = x->facts_size;
+	if ((x->n_facts + 1) * 3 <= size * 2)
+		return OK;
+	struct path_facts **facts = calloc((size_t)size * 2, sizeof(*facts));
+	ENSURE(facts, ERR_LIMIT, "no memory for %u paths", size);
+	x->facts = facts;
+	x->facts_size = size * 2;
+	for (uint32_t i = 0; i < size; i++)
+		if (old[i])
+			*facts_slot(x, old[i]->text, old[i]->len) = old[i];
+	free(old);
+	return OK;
+}
+
+struct err index_path(struct index *x, const char *path, size_t n, struct path_facts **out)
+{
+	ENSURE(n && n <= BATCH_PATH_MAX, ERR_USAGE, "a path has 1 to %d bytes", BATCH_PATH_MAX);
+	*out = *facts_slot(x, path, n);
+	if (*out)
+		return OK;
+	TRY(grow_facts(x));
+	struct path_facts *f = arena_alloc(x->paths, sizeof *f + n + 1);
+	ENSURE(f, ERR_LIMIT, "no memory for a path");
+	memcpy(f->text, path, n);
+	f->text[n] = 0;
+	f->len = (uint16_t)n;
+	x->path_bytes += sizeof *f + n + 1;
+	x->n_facts++;
+	*facts_slot(x, path, n) = f;
+	*out = f;
+	return OK;
+}
+
 static uint32_t *slot(const struct index *x, uint32_t device, const char *path, size_t n)
 {
 	uint32_t at = hash_of(device, path, n) & (x->table_size - 1);
@@ -212,18 +258,15 @@ static struct err define(struct index *x, uint32_t number, struct device *d, con
 			 size_t n, enum access_class class)
 {
 	struct series *s = index_series(x, number);
-	char *text = arena_alloc(x->paths, n + 1);
-	ENSURE(text, ERR_LIMIT, "no memory for a path");
-	memcpy(text, path, n);
-	text[n] = 0;
+	struct path_facts *f;
+	TRY(index_path(x, path, n, &f));
 	TRY(device_append(d, number));
-	s->path = text;
+	s->path = f->text;
 	s->path_len = (uint16_t)n;
 	s->device = d->number;
 	s->class = (uint8_t)class;
 	s->flags = SERIES_ABSOLUTE;
-	*slot(x, d->number, text, n) = number;
-	x->path_bytes += n + 1;
+	*slot(x, d->number, f->text, n) = number;
 	return OK;
 }
 

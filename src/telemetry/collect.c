@@ -28,8 +28,6 @@ static void call_gone(struct device *d)
 	t->n_streaming--;
 	t->n_paused -= d->paused != 0;
 	d->paused &= PAUSE_REPOSITORY | PAUSE_FLIGHT; // a rate's debt stays in its bucket
-	for (int i = 0; i < PLACES_MAX; i++)
-		d->places[i].told = true; // it asks by sending again
 }
 
 static void cancel(struct device *d)
@@ -163,7 +161,7 @@ static struct err open_conn(struct device *d)
 					.limits = {.message_max = 4 << 20,
 						   .assembly_max = 4 << 20,
 						   .window = 512 << 10,
-						   .slow_ms = 20000}};
+						   .slow_ms = telemetry_limits.slow_ms}};
 	if (d->target)
 		d->conn = d->session->conn;
 	if (d->conn)
@@ -189,6 +187,8 @@ static struct err subscribe(struct device *d)
 		grpc_call_pause(d->call, true);
 	d->asked = d->grant->id;
 	d->resuming = true;
+	for (int i = 0; i < PLACES_MAX; i++)
+		d->places[i].told = true; // what it does not know, it asks by sending again
 	d->state = COLLECT_STREAMING;
 	log_debug("%s: subscribing to %zu paths under grant %llu", d->name, d->grant->n,
 		  (unsigned long long)d->asked);

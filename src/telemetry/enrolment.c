@@ -276,7 +276,8 @@ struct err enrolment_start(struct telemetry *t)
 	struct grpc_limits limits = {.message_max = REQUEST_MAX, .queue_max = 256 << 10,
 				     .assembly_max = 2 * REQUEST_MAX, .window = 64 << 10,
 				     .streams_max = 4, .header_list_max = 8 << 10,
-				     .slow_ms = 10000};
+				     .open_ms = telemetry_limits.open_ms,
+				     .slow_ms = telemetry_limits.slow_ms};
 	struct enrolment *n = t->enrolment = calloc(1, sizeof *n);
 	ENSURE(n, ERR_INTERNAL, "out of memory");
 	LIST_INIT(&n->inquiries);

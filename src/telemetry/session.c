@@ -230,6 +230,8 @@ static struct err on_open(void *ctx, struct grpc_conn *conn)
 {
 	struct session *s = ctx;
 	struct ssl_st *ssl = transport_ssl(grpc_conn_transport(conn));
+	if (s->state != ADMISSION_HANDSHAKE)
+		return OK;
 	ENSURE(ssl, ERR_INTERNAL, "a session without TLS");
 	struct err e = keep_peer(s, ssl);
 	if (e.code != ERR_NONE) { // an authority that we trust, and not a device of it
@@ -320,7 +322,8 @@ struct err session_new(struct telemetry *t, struct transport *tr, struct source 
 		       struct target *g, const char *source)
 {
 	struct grpc_client_conf conf = {.limits = {.message_max = 4 << 20, .window = 512 << 10,
-						   .slow_ms = 20000},
+						   .open_ms = telemetry_limits.open_ms,
+						   .slow_ms = telemetry_limits.slow_ms},
 					.authority = g ? g->server_name : NULL};
 	struct session *s = NULL;
 	struct err e = make(t, from, g, source, &s);
@@ -387,7 +390,9 @@ struct err session_start(struct telemetry *t)
 	// windows: 256 KiB a stream, four times that a connection.
 	struct grpc_limits limits = {.message_max = 128 << 10, .queue_max = 1 << 20,
 				     .assembly_max = 2 << 20, .window = 256 << 10,
-				     .streams_max = TUNNEL_SESSIONS_MAX + 8, .slow_ms = 20000};
+				     .streams_max = TUNNEL_SESSIONS_MAX + 8,
+				     .open_ms = telemetry_limits.open_ms,
+				     .slow_ms = telemetry_limits.slow_ms};
 	LIST_INIT(&t->sessions);
 	t->grpc = grpc_server_new(&limits);
 	ENSURE(t->grpc, ERR_INTERNAL, "out of memory");

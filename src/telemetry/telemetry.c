@@ -31,6 +31,8 @@ struct telemetry_limits telemetry_limits = {
 	.retry_ns = NS_PER_S / 2,
 	.retry_most_ns = 60 * NS_PER_S,
 	.refuse_ms = 3000,
+	.open_ms = 10000,
+	.slow_ms = 20000,
 };
 
 // --- messages

@@ -45,6 +45,8 @@ struct telemetry_limits {
 	uint32_t bytes_per_update;     // a device's byte rate is its update rate times this
 	int64_t retry_ns, retry_most_ns; // a stream that ended is asked for again
 	uint32_t refuse_ms;	       // a refused peer may read why
+	uint32_t open_ms;	       // from TCP to the first HTTP/2 frame
+	uint32_t slow_ms;	       // from a message's first byte to its last
 };
 extern struct telemetry_limits telemetry_limits;
 

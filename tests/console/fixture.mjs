@@ -274,6 +274,10 @@ export class Fixture {
 			return asked("device", device[1]);
 		if (path === "/v1/data:series")
 			return told.series(this, q, at);
+		if (path === "/v1/alerts" && q.has("fields")) {
+			const list = (await told.answer(this, path, q, at)).items, names = q.get("fields").split(",");
+			return this.stamp({ items: list.map(a => Object.fromEntries(names.map(n => [n, a[n]]))), next: null }, at);
+		}
 		const entry = path.match(/^\/v1\/ledger\/entries\/(\d+)$/);
 		if (entry && !this.ledger.entries[entry[1]])
 			throw new Refusal(404, "Not found", `the ledger has no entry ${entry[1]}`);

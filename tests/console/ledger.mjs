@@ -61,7 +61,7 @@ export class Ledger {
 		const text = JSON.stringify({ actor, body, kind, subject, time });
 		const salt = randomBytes(32), index = this.entries.length;
 		const leaf = Buffer.concat([Buffer.from([1, kind.length]), Buffer.from(kind), u64(timeNs), sha256(salt, text)]);
-		this.entries.push({ index, time, kind, subject, actor, body, text, salt: salt.toString("base64"), leaf: leaf.toString("base64") });
+		this.entries.push({ index, time, kind, subject, actor, body, record: text, salt: salt.toString("hex"), leaf: leaf.toString("hex"), signed: true });
 		this.hashes.push(sha256(Buffer.from([0]), leaf));
 		return index;
 	}

@@ -28,7 +28,7 @@ export function devices(now) {
 function details(d, now) {
 	const began = now - 3.6e6, step = (s, seconds, more) => ({ time: iso(began + seconds * 1000), actor: "management", ...s, ...more });
 	const story = [
-		step({ step: "created", state: "unknown", actor: "administrator" }, 0), step({ step: "token-made", state: "invited", actor: "administrator" }, 14),
+		step({ step: "added", state: "unknown", actor: "administrator" }, 0), step({ step: "invited", state: "invited", actor: "administrator" }, 14),
 		step({ step: "token-proved", state: "invited" }, 61), step({ step: "tpm-proved", state: "invited" }, 62, { detail: { manufacturer: "swtpm-localca" } }),
 		step({ step: "enrolled", state: "quarantine" }, 62.4, { detail: { serial: "7f03a9c2" } }), step({ step: "tested", state: "tested" }, 66),
 		step({ step: "attested", state: "attested" }, 66.3, { detail: { pcr17: "known" } }),
@@ -43,6 +43,8 @@ function details(d, now) {
 		evidence: { time: d.attested, software: "gemel-agent 0.1.0", pcr17: hash, agent_version: "0.1.0" },
 		...(d.reason && { reason_meaning: "What was started on the device (PCR 17) is not among the reference values.",
 			fix: "If this version is meant to run, add its value to `references`; if not, install the agent anew." }),
+		checks: [{ name: "identity", verdict: "pass", detail: "certificate valid" }, { name: "software", verdict: d.reason ? "fail" : "pass", detail: d.reason ?? "known", ...(d.reason && { fix: "Add its value to `references`." }) },
+			{ name: "telemetry", verdict: "pass", detail: "answers under its grant" }],
 		story: d.kind === "agent" ? story : story.slice(0, 1),
 	};
 }
@@ -55,8 +57,8 @@ export function record(f, now) {
 		f.record(began + 61e3 + i * 9000, "device.enrolled", d.id, "management", { serial: "7f03a9c2" });
 		f.record(began + 66e3 + i * 9000, d.reason ? "device.refused" : "device.promoted", d.id, "management", d.reason ? { reason: d.reason } : { state: "production" });
 	}
-	f.record(now - 31 * 60e3, "admission.refused", "fw-1", "management", { reason: "key-mismatch", source: "10.255.4.9" });
-	f.record(now - 9 * 60e3, "session.login", "operator", "operator", { source: "127.0.0.1", channel: "console" });
+	f.record(now - 31 * 60e3, "device.refused", "fw-1", "management", { reason: "key-mismatch", source: "10.255.4.9" });
+	f.record(now - 9 * 60e3, "account.login", "operator", "operator", { source: "127.0.0.1" });
 	f.record(now - 4 * 60e3, "data.read", "fw-1", "operator", { class: "confidential", path: "/acl", items: 31, purpose: "console" });
 	f.record(now - 55e3, "ledger.witness", "witness.partner.example", "repository", { good: true, size: 38 });
 }
@@ -159,19 +161,19 @@ A-1 none DTMF in the infrastructure layer; keys from the key distribution centre
 T-7.1.1 none exploited sensor`.split("\n").map(line => line.match(/^(\S+) (\S+) (.*)$/).slice(1));
 
 function conformance(f) {
-	const index = f.ledger.entries.find(e => e.kind === "admission.refused").index;
+	const index = f.ledger.entries.find(e => e.body.reason === "key-mismatch").index;
 	return { items: requirements.map(([id, verdict, requirement]) => ({
-		id, verdict, requirement, when: verdict === "none" ? null : iso(f.start - 840e3), run: verdict === "none" ? null : "run-20261125-0712-9f3c",
+		id, clause: id.split("-")[0], level: "M", title: requirement, verdict, by: verdict === "none" ? null : "operator", when: verdict === "none" ? null : iso(f.start - 840e3), run: verdict === "none" ? null : "run-20261125-0712-9f3c",
 		evidence: verdict === "none" ? null : verdict === "fail"
-			? { observed: "a captured API call was accepted a second time", request: "POST /v1/devices/fw-1:test", expected: "409" }
-			: { observed: "refused with key-mismatch", ledger: index, source: "10.255.4.9" },
+			? [{ observed: "a captured API call was accepted a second time", request: "POST /v1/devices/fw-1:test", expected: "409" }]
+			: [{ observed: "refused with key-mismatch", ledger: index, source: "10.255.4.9" }],
 	})), next: null };
 }
 
 function status(f) {
 	const names = ["parent", "northbound", "telemetry", "control", "repository", "models", "management", "keys"];
 	return {
-		version: "0.1.0", name: "gemel.example/campus", processes: names.map((name, i) => ({
+		name: "gemel.example/campus", status: "ok", devices: { production: 11, quarantine: 1 }, alerts: 2, sessions: f.sessions.size, policy_version: 3, records_waiting: 0, processes: names.map((name, i) => ({
 			name, running: true, pid: 4200 + i, uid: i ? 61000 + i : 0, restarts: name === "telemetry" ? 1 : 0, started: iso(f.start - 3.7e6 + (name === "telemetry" ? 1.9e6 : 0)),
 			rss_bytes: [6, 14, 22, 7, 61, 38, 17, 8][i] * 1048576, sandbox: i ? `seccomp ${38 + i} calls, Landlock ABI 3, no new privileges` : "supervises; parses no network byte",
 			last_exit: name === "telemetry" ? "killed by signal 9" : "",
@@ -180,25 +182,34 @@ function status(f) {
 }
 
 const alerts = f => ({ items: [
-	{ id: "a1", severity: "warning", time: iso(f.start - 96e3), kind: "device.silent", device: "isp-1", subject: "isp-1", state: "open", text: "isp-1 has sent nothing for 60 s.", fix: "Look at its connection: gemel device show isp-1", count: 1 },
-	{ id: "a2", severity: "high", time: iso(f.start - 31 * 60e3), kind: "admission.refused", device: "fw-1", subject: "fw-1", state: "open", text: "key-mismatch: the certificate is genuine but the keys behind it are not the enrolled ones: it was copied.",
-		fix: "Find the machine at 10.255.4.9; then revoke the device and enrol it anew, its key has leaked.", count: 3, index: f.ledger.entries.find(e => e.kind === "admission.refused").index },
-	{ id: "a3", severity: "warning", time: iso(f.start - 3.5e6), kind: "device.quarantine", device: "mgmt-1", subject: "mgmt-1", state: "open", text: "software-unknown: what was started on the device (PCR 17) is not among the reference values.",
-		fix: "If this version is meant to run, add its value to `references`; if not, install the agent anew.", count: 1 },
+	{ id: "a1", severity: "high", kind: "device.refused", subject: "fw-1", source: "10.255.4.9", count: 3, active: true, first: iso(f.start - 31 * 60e3), last: iso(f.start - 4 * 60e3),
+		detail: "The certificate is genuine but the keys behind it are not the enrolled ones: it was copied.",
+		fix: "Find the machine at this source; then revoke the device and enrol it anew, its key has leaked." },
+	{ id: "a2", severity: "high", kind: "device.fell", subject: "mgmt-1", source: "10.255.11.2", count: 1, active: true, first: iso(f.start - 3.5e6), last: iso(f.start - 90e3),
+		detail: "What was started on the device (PCR 17) is not among the reference values.",
+		fix: "If this version is meant to run, add its value to `references`; if not, install the agent anew." },
+	{ id: "a3", severity: "warning", kind: "process.restarted", subject: "telemetry", source: "parent", count: 1, active: false, first: iso(f.start - 1.8e6), last: iso(f.start - 1.8e6),
+		detail: "killed by signal 9", fix: "See the process's own log; report it if it happens again." },
 ], next: null });
 
 const stats = f => ({
-	series: 5312, points: 18402231, stored_bytes: 30189772, bytes_per_point: 1.64, journal_bytes: 4194304, oldest: iso(f.start - 7.2e6), newest: iso(Date.now()),
-	classes: [["public", 24, 8112], ["internal", 4711, 17960011], ["confidential", 577, 434108], ["restricted", 0, 0], ["personal", 0, 0]]
-		.map(([name, series, points]) => ({ class: name, series, points, oldest: series ? iso(f.start - 7.2e6) : null })),
+	devices: 12, series: 5312, points_in_memory: 402231, memory_bytes: 9437184, store_bytes: 30189772, journal_bytes: 4194304, commits: 96,
+	complete: true, read_only: false, damaged: null,
+	classes: [["public", 24, 8112], ["internal", 4711, 17960011], ["confidential", 577, 434108]]
+		.map(([name, series, points]) => ({ class: name, series, chunks: Math.ceil(points / 240), points, oldest: iso(f.start - 7.2e6), newest: iso(Date.now() - 700) })),
+	ledger: { entries: f.ledger.entries.length, stored: f.ledger.entries.length, signed: f.ledger.entries.length,
+		witnesses: [{ name: "witness.partner.example", size: f.ledger.entries.length, signed: true, last: iso(Date.now() - 2000), why: null }] },
 });
 
 const verify = f => ({ ok: true, damaged: [], checked: { rows: 8123, manifests: 96, journal_records: 1204, ledger_entries: f.ledger.entries.length }, started: iso(Date.now() - 410), took_ms: 410 });
 
 const lineage = (f, q) => ({
-	device: q.get("device"), path: q.get("path"), value: "UP", time: iso(Date.now() - 900), class: "internal", class_rule: "(default)",
-	batch: { seq: 10442, key_id: "9d1f0c2a", algorithm: "ed25519", signature: "valid", received: iso(Date.now() - 880), previous: "a2c4e1", route: "tunnel" },
-	stored: { commit: 96, manifest_entry: f.ledger.entries.length - 1 }, readers: [],
+	device: q.get("device"), path: q.get("path"), value: "UP", time: iso(Date.now() - 900), class: "internal", class_rule: "(default)", value_revision: f.revision,
+	source: "signed by the device", batch: { seq: 10442, revision: f.revision, records: 31, received: iso(Date.now() - 880), hash: "5f0c1a77d2be61f0937c4bb0e1c1a8d4c9f7263d00b1c2a3948576e1f2d3c4b5",
+		signed: true, algorithm: "Ed25519", key_id: "9d1f0c2a7be1d2c4", signature: "mDdhX1bJm4rj0b4c0k0kqv2C4n1m9B0c1yqUeR6g0s8=", verified: true },
+	grant: 14, route: [q.get("device"), "telemetry: TLS 1.3, mutual", "repository: signature, chain and grant checked"],
+	stored: { place: "journal and memory: not in a chunk yet" }, decided_by: "viewer-reads-internal", reads_recorded: false,
+	readers: [{ entry: f.ledger.entries.length - 2, time: iso(f.start - 4 * 60e3), actor: "operator", purpose: "console", class: "internal", count: 31, operation: "data.query" }],
 });
 
 const modelsStatus = () => ({ ready: true, rebuilding: false, devices: 12, series: 5312, objects: 1204, records: 918223, ignored: 0, memory_bytes: 29360128,

@@ -5,7 +5,9 @@ import { get, itemsOf } from "./api.mjs";
 import { onEvent, pastEvents } from "./events.mjs";
 import { timeOf } from "./format.mjs";
 
-const quiet = ["ledger.", "session.", "account.login", "data.", "metrics."]; // no change of the network
+// What changes the network or what is known of it; log-ins, reads and commits do not.
+const kinds = ["topology.", "forwarding.", "device.", "integrity.", "alert.", "process.", "policy.", "incident."];
+const counts = type => kinds.some(k => type.startsWith(k)) && type !== "alert.cleared";
 const found = new Map(), listeners = new Set();
 
 export function onChanges(f) {
@@ -28,14 +30,20 @@ export function sentence(event) {
 		return `loop through ${(data.devices ?? [subject]).join(", ")}`;
 	if (type === "forwarding.black-hole")
 		return `black hole at ${subject}${data.why ? `: ${data.why}` : ""}`;
-	const told = data.text ?? data.reason ?? data.why ?? data.state ?? "";
+	if (type === "alert.raised")
+		return `alert ${data.kind ?? ""} ${subject}${data.detail ? `: ${data.detail}` : ""}`;
+	if (type === "device.state")
+		return `${subject} is ${data.state ?? data.to ?? "in another state"}${data.reason ? `: ${data.reason}` : ""}`;
+	const told = data.text ?? data.reason ?? data.why ?? data.detail ?? data.state ?? "";
 	return `${type.replaceAll(/[._]/g, " ")}${subject ? ` ${subject}` : ""}${told ? `: ${told}` : ""}`;
 }
 
-function add(ms, text, where, key = `${Math.round(ms)} ${text}`) {
-	if (!Number.isFinite(ms) || found.has(key))
+// One thing may be told by an event, by the ledger and by the topology, a little apart.
+function add(ms, text, where) {
+	const second = Math.floor(ms / 1000);
+	if (!Number.isFinite(ms) || [-1, 0, 1].some(d => found.has(`${second + d} ${text}`)))
 		return false;
-	found.set(key, { ms, text, where });
+	found.set(`${second} ${text}`, { ms, text, where });
 	return true;
 }
 
@@ -59,7 +67,7 @@ export function placeOf(event) {
 }
 
 function takeEvent(event) {
-	if (!event.type || event.type === "gap" || quiet.some(q => event.type.startsWith(q)))
+	if (!counts(event.type ?? ""))
 		return;
 	if (add(event.ms, sentence(event), placeOf(event)))
 		tell();
@@ -68,17 +76,11 @@ function takeEvent(event) {
 // /v1/topology tells of each link when it last changed: known also when no event is kept any more.
 export function changesOfTopology(body) {
 	let more = false;
-	for (const l of body.links ?? []) {
-		const ms = timeOf(l.last_change), text = `link ${l.a.device} \u2013 ${l.b.device} ${l.state}`;
-		const told = [...found.values()].some(c => c.text === text && Math.abs(c.ms - ms) < 2000);
-		if (l.state !== "up" || !told)
-			more = (!told && add(ms, text, "/network")) || more;
-	}
+	for (const l of body.links ?? [])
+		more = add(timeOf(l.last_change), `link ${ends(l)} ${l.state}`, "/network") || more;
 	if (more)
 		tell();
 }
-
-const recorded = ["device.", "integrity.", "topology.", "forwarding.", "process.", "incident.", "policy."];
 
 // The ledger's entries of a time, for the part of the slider that is older than the events.
 export async function changesOfLedger(from, to) {
@@ -86,9 +88,8 @@ export async function changesOfLedger(from, to) {
 		query: { from: new Date(from).toISOString(), to: new Date(to).toISOString(), limit: 1000 }, past: false,
 	});
 	for (const e of itemsOf(body))
-		if (recorded.some(r => e.kind?.startsWith(r)))
-			add(timeOf(e.time), sentence({ type: e.kind, subject: e.subject ?? "" }),
-				e.index === undefined ? null : `/ledger/${e.index}`, `ledger ${e.index}`);
+		if (counts(e.kind ?? ""))
+			add(timeOf(e.time), sentence({ type: e.kind, subject: e.subject ?? "", data: e.body ?? {} }), `/ledger/${e.index}`);
 	tell();
 }
 

@@ -71,6 +71,7 @@ function drawNav(nav) {
 
 function drawAccount() {
 	fill(account, session.account && [h("b", { title: session.roles.join(", ") }, session.account),
+		session.initial && h("span", { class: "state warn", title: `Change it: gemel account update ${session.account} --password` }, "first pass phrase"),
 		h("button", { type: "button", class: "quiet", onclick: logout }, "Log out")]);
 }
 
@@ -105,10 +106,10 @@ function showConnection() {
 // What needs someone, on every page.
 function countAlerts() {
 	watch({
-		load: signal => get("/v1/alerts", { query: { limit: 100 }, signal }), every: 15000, past: true,
+		load: signal => get("/v1/alerts", { query: { limit: 1000, fields: "id,active" }, signal }), every: 15000, past: true,
 		on: ["alert", "integrity.", "device.", "forwarding."],
 		show: ({ body }) => {
-			const open = itemsOf(body).filter(a => !["closed", "resolved", "ended"].includes(a.state));
+			const open = itemsOf(body).filter(a => a.active !== false);
 			alertCount.hidden = open.length === 0;
 			setText(alertCount, String(open.length));
 		},

@@ -60,19 +60,19 @@ async function rootOf(leaf, { index, hashes, note }) {
 	return sn === 0 ? hash : null;
 }
 
-// The leaf of an entry: version 1, kind, time, SHA-256(salt, body). See src/repository/ledger.h.
-export async function leafOf({ kind, timeNs, commitment }) {
-	const name = new TextEncoder().encode(kind), time = new Uint8Array(8);
-	new DataView(time.buffer).setBigInt64(0, timeNs);
-	return join([1, name.length], name, time, commitment);
-}
+const leafHash = leaf => sha256(join([0], leaf));
 
-export const leafHash = leaf => sha256(join([0], leaf));
-export const commitmentOf = (salt, body) => sha256(join(salt, body));
+// A leaf is: version 1, kind with its length, time (8 bytes), SHA-256(salt, record). src/repository/ledger.h.
+export async function isCommitment(leaf, kind, salt, record) {
+	const name = new TextEncoder().encode(kind), head = join([1, name.length], name);
+	return leaf.length === head.length + 40 && equal(leaf.slice(0, head.length), head) &&
+		equal(leaf.slice(head.length + 8), await sha256(join(salt, record)));
+}
 
 // "NAME+KEYID+BASE64(type, key)": {name, type, key}
 function parseVkey(vkey) {
-	const [name, , data] = vkey.trim().split("+"), bytes = bytesOf(data);
+	const [, name, data] = vkey.trim().match(/^([^+]+)\+[0-9a-f]+\+(.*)$/) ?? [];
+	const bytes = bytesOf(data ?? "");
 	return { name, type: bytes[0], key: bytes.slice(1) };
 }
 

@@ -8,12 +8,13 @@ import { startEvents, stopEvents } from "./events.mjs";
 import { problemBox } from "./panel.mjs";
 
 let dialog = null, onChange = () => {};
-export const session = { account: null, roles: [], until: null };
+export const session = { account: null, roles: [], until: null, initial: false };
 
 function take(body) {
 	session.account = body.account ?? body.name ?? null;
 	session.roles = body.roles ?? [];
-	session.until = body.until ?? body.expires ?? null;
+	session.until = body.until ?? null;
+	session.initial = body.initial_password === true;
 	onChange();
 	startEvents();
 }

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 // What an event loop over descriptors that it holds cannot do without. None of these opens a path,
@@ -231,6 +232,7 @@ struct err sandbox_enter(const struct sandbox *s, const char **summary, int *lan
 	int ruleset, abi;
 	unsigned calls = 0;
 	bool kept = false;
+	tzset(); // strftime would open /etc/localtime when it is first called
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_system("no new privileges");
 	TRY(landlock_prepare(s, &ruleset, &abi));

@@ -36,7 +36,8 @@ struct edge {
 };
 
 struct tiles {
-	int folder, stage;
+	int folder, stage, into; // into: where links are being made; -1: nowhere
+	char into_path[TILES_PATH_MAX];
 	enum tiles_sync sync;
 	struct merkle_frontier frontier;
 	uint64_t published, staged, announced; // announced: the last checkpoint's, for removal
@@ -267,15 +268,34 @@ static struct err same_bytes(const struct tiles *t, const char *staged, const ch
 	return OK;
 }
 
+// Leaves the folder that links were last made in, and makes them durable, all at once.
+static struct err leave_folder(struct tiles *t)
+{
+	struct err e = t->into < 0 ? OK : sync_fd(t, t->into, t->into_path);
+	scoped_fd(&t->into);
+	t->into = -1;
+	return e;
+}
+
+static struct err enter_folder(struct tiles *t, const char *path)
+{
+	size_t n = (size_t)(strrchr(path, '/') - path);
+	if (t->into >= 0 && strlen(t->into_path) == n && memcmp(t->into_path, path, n) == 0)
+		return OK;
+	TRY(leave_folder(t));
+	memcpy(t->into_path, path, n);
+	t->into_path[n] = 0;
+	return folder_of(t, path, &t->into);
+}
+
 static struct err publish_one(struct tiles *t, const struct tiles_name *n)
 {
 	char path[TILES_PATH_MAX], name[TILES_PATH_MAX];
-	scoped(fd) int folder = -1;
 	tiles_path(n, path);
 	stage_name(n, name);
-	TRY(folder_of(t, path, &folder));
-	if (linkat(t->stage, name, folder, strrchr(path, '/') + 1, 0) == 0)
-		return sync_fd(t, folder, path);
+	TRY(enter_folder(t, path));
+	if (linkat(t->stage, name, t->into, strrchr(path, '/') + 1, 0) == 0)
+		return OK;
 	if (errno != EEXIST)
 		return err_system("publishing %s", path);
 	return same_bytes(t, name, path);
@@ -319,7 +339,10 @@ struct err tiles_publish(struct tiles *t)
 {
 	if (t->staged == t->published)
 		return OK;
-	TRY(each_tile(t, t->published, t->staged, publish_one));
+	struct err e = each_tile(t, t->published, t->staged, publish_one);
+	struct err left = leave_folder(t);
+	TRY(e);
+	TRY(left);
 	TRY(each_tile(t, t->published, t->staged, unstage_one));
 	t->published = t->staged;
 	t->published_bytes = t->staged_bytes;
@@ -427,7 +450,7 @@ struct err tiles_open(int folder, uint64_t size, const struct merkle_hash *root,
 {
 	struct tiles *t = calloc(1, sizeof *t);
 	ENSURE(t, ERR_LIMIT, "no memory for tiles");
-	t->folder = t->stage = -1;
+	t->folder = t->stage = t->into = -1;
 	t->sync = sync;
 	t->entries.limit = WAITING_MAX + TILES_BUNDLE_MAX;
 	struct err e = open_folders(t, folder);

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -182,6 +183,11 @@ static int act_allowed(void)
 	    syscall(SYS_getrandom, random, sizeof random, 0) != sizeof random)
 		return 1;
 	free(more);
+	char day[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	if (strftime(day, sizeof day, "%F %T", gmtime_r(&now, &tm)) == 0)
+		return 3;
 	struct secret *secret = secret_new(32);
 	secret_free(secret);
 	return getuid() == geteuid() ? 0 : 2;

@@ -156,17 +156,9 @@ static void test_keys(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (note_key_parse(bad[i], &k).code != ERR_USAGE)
 			fail_msg("\"%s\" was accepted", bad[i]);
-	static const char *const names[] = {"",
-					    "a b",
-					    "a+b",
-					    "a\tb",
-					    "a\xc2\xa0"
-					    "b",
-					    "a\xe2\x80\x83",
-					    "\xff",
-					    "\xc0\xaf",
-					    "\xed\xa0\x80",
-					    "a\x7f"};
+	static const char *const names[] = {
+		"",	"a b",	    "a+b",	    "a\tb", "a\xc2\xa0z", "a\xe2\x80\x83",
+		"\xff", "\xc0\xaf", "\xed\xa0\x80", "a\x7f"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		assert_bad(ERR_USAGE, "key name",
 			   note_key_make(names[i], NOTE_ED25519, public, &k));

@@ -6,30 +6,33 @@ import { filterField } from "../filter.mjs";
 import { bundle, watch } from "../live.mjs";
 import { pageKey } from "../keys.mjs";
 import { panel } from "../panel.mjs";
-import { deviceLink, entryLink } from "../router.mjs";
+import { deviceLink, link } from "../router.mjs";
 import { since } from "../stamp.mjs";
 import { table } from "../table.mjs";
 import { state } from "../words.mjs";
 
 export const title = () => "Alerts";
 
-const textOf = a => a.text ?? a.title ?? a.detail ?? a.meaning ?? a.reason ?? "";
+const textOf = a => a.detail ?? a.text ?? "";
+const about = a => /^(device|telemetry|admission)\./.test(a.kind ?? "") && a.subject && !a.subject.startsWith("(") && !/[:\s]/.test(a.subject)
+	? deviceLink(a.subject) : a.subject;
 
 export function open(outlet) {
 	const p = panel("Alerts");
 	let rows = [];
 	const filter = filterField({ changed: draw });
 	const t = table({
-		label: "Alerts", id: a => a.id ?? `${a.time} ${a.kind} ${a.subject}`, most: 1000, nothing: "Nothing needs attention.",
+		label: "Alerts", id: a => a.id ?? `${a.first} ${a.kind} ${a.subject}`, most: 1000, nothing: "Nothing needs attention.",
 		columns: [
-			{ key: "severity", name: "severity", cell: a => state(a.severity ?? a.level ?? "alert"), sort: a => a.severity ?? a.level },
-			{ key: "time", name: "since", right: true, cell: a => since(a.time ?? a.since ?? a.first), sort: a => a.time ?? a.since ?? a.first },
-			{ key: "kind", name: "kind", cell: a => h("code", {}, a.kind ?? a.type ?? "") },
-			{ key: "subject", name: "about", cell: a => a.device ? deviceLink(a.device) : a.subject },
+			{ key: "severity", name: "severity", cell: a => a.active === false ? state("over", "off") : state(a.severity ?? "alert"), sort: a => `${a.active === false} ${a.severity}` },
+			{ key: "last", name: "last", right: true, cell: a => since(a.last) },
+			{ key: "first", name: "since", right: true, cell: a => since(a.first) },
+			{ key: "kind", name: "kind", cell: a => h("code", {}, a.kind) },
+			{ key: "subject", name: "about", cell: about },
 			{ key: "text", name: "what", wide: true, cell: a => [h("div", {}, textOf(a)), a.fix && h("div", { class: "fix" }, a.fix)], sort: textOf },
-			{ key: "count", name: "times", seldom: true, right: true, cell: a => a.count },
-			{ key: "state", name: "state", seldom: true, cell: a => a.state && state(a.state, a.state === "open" ? "warn" : "off") },
-			{ key: "ledger", name: "ledger", seldom: true, cell: a => Number.isInteger(a.index ?? a.ledger) ? entryLink(a.index ?? a.ledger) : null },
+			{ key: "source", name: "from", seldom: true, cell: a => a.source || null },
+			{ key: "count", name: "times", right: true },
+			{ key: "ledger", name: "", sort: null, cell: a => link(`/ledger?subject=${encodeURIComponent(a.subject)}`, "in the ledger") },
 		],
 	});
 	p.head.querySelector(".grow").before(filter.node);

@@ -65,7 +65,7 @@ function openTile(r, all) {
 	dialog.append(h("header", {}, h("h1", {}, r.id), h("span", { class: "grow" }),
 		h("button", { type: "button", disabled: at <= 0, onclick: () => turn(-1) }, "\u2039 Before"),
 		h("button", { type: "button", disabled: at >= all.length - 1, onclick: () => turn(1) }, "Next \u203a"),
-		h("form", { method: "dialog" }, h("button", {}, "Close"))), details(r));
+		h("form", { method: "dialog" }, h("button", { autofocus: true }, "Close"))), details(r));
 	dialog.addEventListener("keydown", e => {
 		if (e.key === "ArrowLeft" || e.key === "ArrowRight")
 			turn(e.key === "ArrowLeft" ? -1 : 1);

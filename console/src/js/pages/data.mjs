@@ -15,7 +15,7 @@ import { valuesPanel } from "./values.mjs";
 export const title = () => "Data";
 
 function cell(key, value) {
-	if (/bytes|size/.test(key) && !/per/.test(key) && typeof value === "number")
+	if (/bytes/.test(key) && !/per/.test(key) && typeof value === "number")
 		return bytes(value);
 	if (typeof value === "number")
 		return Number.isInteger(value) ? count(value) : value.toFixed(2);
@@ -30,7 +30,7 @@ const isRows = v => Array.isArray(v) && v.length > 0 && v.every(x => x && typeof
 function shapeTable(name, rows) {
 	const keys = [...new Set(rows.flatMap(r => Object.keys(r)))].filter(k => rows.every(r => typeof r[k] !== "object" || r[k] === null));
 	const t = table({
-		label: name, id: (r => keys.map(k => r[k]).join()), nothing: "None.",
+		label: words(name), id: (r => keys.map(k => r[k]).join()), nothing: "None.",
 		columns: keys.map(k => ({ key: k, name: words(k), right: typeof rows[0][k] === "number", cell: r => cell(k, r[k]) })),
 	});
 	t.update(rows);
@@ -39,7 +39,7 @@ function shapeTable(name, rows) {
 
 function statsPanel() {
 	return livePanel("Kept", {
-		past: false, every: 5000,
+		past: false, every: 15000,
 		load: signal => get("/v1/data:stats", { signal, past: false }),
 		draw(body, _, p) {
 			const entries = Object.entries(body).filter(([k]) => !["as_of", "age_ms", "revision"].includes(k));
@@ -47,9 +47,11 @@ function statsPanel() {
 				? Object.entries(body.classes).map(([name, v]) => ({ class: name, ...(typeof v === "object" ? v : { count: v }) })) : null;
 			fill(p.body, facts(entries.filter(([, v]) => typeof v !== "object" || v === null).map(([k, v]) => [words(k), cell(k, v)])),
 				classes && shapeTable("by class", classes),
-				entries.filter(([k, v]) => isRows(v) && !(classes && k === "classes")).map(([k, v]) => shapeTable(k, v)),
+				entries.filter(([k, v]) => isRows(v) && !(classes && k === "classes")).map(([k, v]) => shapeTable(k === "classes" ? "by class" : k, v)),
 				entries.filter(([k, v]) => v && typeof v === "object" && !Array.isArray(v) && !(classes && k === "classes"))
-					.map(([k, v]) => h("section", {}, h("h3", {}, words(k)), facts(Object.entries(v).map(([a, b]) => [words(a), cell(a, b)])))));
+					.map(([k, v]) => h("section", {}, h("h3", {}, words(k)),
+						facts(Object.entries(v).filter(([, b]) => !isRows(b)).map(([a, b]) => [words(a), cell(a, b)])),
+						Object.entries(v).filter(([, b]) => isRows(b)).map(([a, b]) => shapeTable(a, b)))));
 		},
 	});
 }

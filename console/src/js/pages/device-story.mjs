@@ -25,7 +25,8 @@ const loose = object => Object.entries(object).filter(([, v]) => v !== null && t
 function stepNode(s) {
 	const step = s.step ?? s.kind ?? s.event ?? s.what ?? "recorded";
 	const index = s.index ?? s.ledger ?? s.entry;
-	const detail = [typeof s.detail === "string" ? s.detail : s.detail && loose(s.detail),
+	const failed = s.detail?.checks?.filter?.(c => c.verdict !== "pass").map(c => c.name).join(", ");
+	const detail = [failed && `failed: ${failed}`, typeof s.detail === "string" ? s.detail : s.detail && loose(s.detail),
 		loose(Object.fromEntries(Object.entries(s).filter(([k]) => !known.includes(k))))].filter(Boolean).join(", ");
 	return h("li", { class: stateKind(s.reason ? "refused" : s.state) },
 		h("div", { class: "line" }, h("b", {}, words(String(step).replace(/^device\./, "").replaceAll(".", " "))),
@@ -38,7 +39,7 @@ function stepNode(s) {
 
 const shown = ["id", "state", "kind", "site", "domain", "role", "trust", "certificate", "evidence", "reason", "story", "history",
 	"admission", "events", "last_seen", "created", "posture", "since", "attested", "certificate_until", "version", "tpm",
-	"reason_meaning", "reason_detail", "fix", "batch_keys"];
+	"reason_meaning", "reason_detail", "fix", "batch_keys", "checks"];
 
 const isTime = (key, value) => typeof value === "string" && /(_at|time|until|from|since|after|before|seen)$/.test(key) &&
 	Number.isFinite(timeOf(value));
@@ -75,6 +76,8 @@ export function storyPanel() {
 				]),
 				h("h3", {}, "From token to production"),
 				story.length ? h("ol", { class: "story" }, story.map(stepNode)) : empty("Nothing is recorded of how it came in."),
+				d.checks?.length > 0 && [h("h3", {}, "Its test, as it would go now"), h("ul", { class: "plain" }, d.checks.map(c =>
+					h("li", {}, state(c.verdict), " ", c.name, h("span", { class: "muted" }, c.detail ? ` ${c.detail}` : ""), c.fix && h("div", { class: "fix" }, c.fix))))],
 				h("details", {}, h("summary", {}, "Certificate, TPM, evidence"), facts([
 					d.certificate && ["certificate", part(d.certificate)],
 					d.evidence && ["last evidence", part(d.evidence)],

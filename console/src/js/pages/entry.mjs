@@ -9,7 +9,7 @@ import { facts, panel, problemBox, restOf } from "../panel.mjs";
 import { deviceLink, go, link } from "../router.mjs";
 import { since } from "../stamp.mjs";
 import { state } from "../words.mjs";
-import { checkProof, commitmentOf, leafOf } from "../proof.mjs";
+import { checkProof, isCommitment } from "../proof.mjs";
 import { prove } from "./ledger.mjs";
 
 export const title = params => `Entry ${params.index}`;
@@ -17,30 +17,15 @@ export const title = params => `Entry ${params.index}`;
 const hexBytes = hex => Uint8Array.from(hex.match(/../g) ?? [], x => parseInt(x, 16));
 const bytesOf = text => /^([0-9a-f]{2})+$/i.test(text) ? hexBytes(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
 
-// Nanoseconds of an RFC 3339 time, exactly: a leaf holds them.
-export function nanoseconds(text) {
-	const [, whole, part = ""] = text.match(/^(.*?\d)(?:\.(\d{1,9}))?(?=Z|[+-]\d\d:\d\d$)/) ?? [];
-	const zone = text.slice((whole + (part && `.${part}`)).length);
-	return BigInt(Date.parse(whole + zone)) * 1000000n + BigInt(part.padEnd(9, "0"));
-}
-
-// The entry's leaf: as it is given, or made again from body and salt, which also proves the body.
-async function leafFor(e) {
-	if (e.salt && (e.body_text ?? e.text) !== undefined) {
-		const commitment = await commitmentOf(bytesOf(e.salt), new TextEncoder().encode(e.body_text ?? e.text));
-		return { leaf: await leafOf({ kind: e.kind, timeNs: e.time_ns !== undefined ? BigInt(e.time_ns) : nanoseconds(e.time), commitment }), fromBody: true };
-	}
-	return e.leaf ? { leaf: bytesOf(e.leaf), fromBody: false } : null;
-}
-
 async function check(e, text) {
-	const made = await leafFor(e), vkey = await getText("/v1/ledger/vkey", { past: false });
-	if (!made)
-		return h("p", { class: "muted" }, "Body and salt were not given, so that this browser cannot check it; a verifier that has them can.");
-	const { proof, steps } = await checkProof(text, { leaf: made.leaf, vkey });
+	const vkey = await getText("/v1/ledger/vkey", { past: false });
+	if (!e.leaf)
+		return h("p", { class: "muted" }, "The leaf was not given, so that this browser cannot check it; a verifier that has it can.");
+	const leaf = bytesOf(e.leaf), { proof, steps } = await checkProof(text, { leaf, vkey });
 	const cosigned = proof.note.signatures.filter(s => s.time !== null);
-	if (made.fromBody)
-		steps.unshift({ what: "its leaf was made again from body and salt", good: true, why: "nothing of it was changed" });
+	if (e.salt && e.record !== undefined)
+		steps.unshift({ what: "what is shown is what was committed to", why: "salt and record give the leaf",
+			good: await isCommitment(leaf, e.kind, bytesOf(e.salt), new TextEncoder().encode(e.record)) });
 	return h("ul", { class: "steps-done" }, steps.map(s => h("li", {},
 		state(s.good === null ? "not checked" : s.good ? "good" : "failed"), " ", s.what, h("span", { class: "muted" }, ` (${s.why})`))),
 	cosigned.map(s => h("li", {}, state("cosigned"), " by witness ", s.name, " ", since(s.time * 1000))));
@@ -63,7 +48,7 @@ export function open(outlet, { index }) {
 	});
 	const content = h("div", {});
 	p.body.append(content, h("div", { class: "buttons" },
-		number > 0 && link(`/ledger/${number - 1}`, "\u2039 Entry before", { class: "button" }), button,
+		number > 0 ? link(`/ledger/${number - 1}`, "\u2039 Entry before", { class: "button" }) : "", button,
 		link(`/ledger/${number + 1}`, "Next entry \u203a", { class: "button" })), trouble, result);
 	outlet.append(p.node);
 	const w = watch({
@@ -76,8 +61,9 @@ export function open(outlet, { index }) {
 				["subject", e.subject && /^device\./.test(e.kind) ? deviceLink(e.subject) : e.subject], ["actor", e.actor],
 				...(inner && typeof inner === "object" ? Object.entries(inner).map(([k, v]) =>
 					[words(k), typeof v === "object" && v !== null ? h("pre", { class: "json" }, JSON.stringify(v, null, 1)) : v]) : []),
-				...restOf(e, ["index", "kind", "time", "subject", "actor", "body", "body_text", "text"]).map(([k, v]) => [k, h("code", { class: "long" }, v)]),
-			]));
+				["signed", e.signed === false ? state("not yet", "warn") : "a signed checkpoint covers it"],
+			]), h("details", {}, h("summary", {}, "As it was hashed"), facts(
+				restOf(e, ["index", "kind", "time", "subject", "actor", "body", "signed"]).map(([k, v]) => [k, h("code", { class: "long" }, v)]))));
 		},
 	});
 	return bundle(w, pageKey("p", "prove this entry", () => button.click()),

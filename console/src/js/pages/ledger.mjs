@@ -41,17 +41,34 @@ function filterForm(query, changed) {
 function checkpointPanel() {
 	const p = panel("Checkpoint", { past: false });
 	p.node.classList.add("strip");
+	let told = [], asked = -Infinity;
+	// Why a witness is silent: only the repository knows.
+	async function witnesses(signal) {
+		if (performance.now() - asked < 30000)
+			return;
+		asked = performance.now();
+		try {
+			told = (await get("/v1/data:stats", { signal, past: false })).body.ledger?.witnesses ?? [];
+		} catch {
+			told = []; // who may not ask sees the signatures, which say enough
+		}
+	}
 	const w = watch({
-		load: async signal => ({ body: { note: await getText("/v1/ledger/checkpoint", { signal, past: false }) }, came: performance.now() }),
+		async load(signal) {
+			const [note] = await Promise.all([getText("/v1/ledger/checkpoint", { signal, past: false }), witnesses(signal)]);
+			return { body: { note }, came: performance.now() };
+		},
 		on: ["ledger."], every: 10000, past: false, fail: p.fail,
 		show(answer) {
 			p.show(answer);
-			const note = parseNote(answer.body.note), witnesses = note.signatures.filter(s => s.time !== null);
+			const note = parseNote(answer.body.note), cosigned = note.signatures.filter(s => s.time !== null);
+			const silent = told.filter(t => !cosigned.some(s => s.name === t.name));
 			fill(p.body, facts([
 				["ledger", note.origin], ["entries", count(note.size)],
 				["root", h("code", { title: note.root }, `${note.root.slice(0, 20)}\u2026`)],
-				...witnesses.map(s => ["witness", [state("cosigned"), " ", s.name, " ", since(s.time * 1000)]]),
-			]), witnesses.length === 0 && h("p", {}, state("no witness", "warn"), " has cosigned it. Nobody else would notice if the ledger were rolled back."),
+				...cosigned.map(s => ["witness", [state("cosigned"), " ", s.name, " ", since(s.time * 1000)]]),
+				...silent.map(t => ["witness", [state("silent", "warn"), ` ${t.name}, last word `, since(t.last), t.why ? `: ${t.why}` : ""]]),
+			]), cosigned.length + silent.length === 0 && h("p", {}, state("no witness", "warn"), " has cosigned it. Nobody else would notice if the ledger were rolled back."),
 			h("div", { class: "buttons" },
 				h("button", { type: "button", onclick: () => download("checkpoint", answer.body.note) }, "Download checkpoint"),
 				h("button", { type: "button", onclick: async () => download("vkey", await getText("/v1/ledger/vkey", { past: false })) }, "Download verifier key")));

@@ -14,7 +14,7 @@ import { words } from "../format.mjs";
 const classes = ["", "public", "internal", "confidential", "restricted", "personal"];
 
 function tree(value, key = "") {
-	if (Number.isInteger(value) && /^(index|ledger|entry|ledger_index)$/.test(key))
+	if (Number.isInteger(value) && /^(index|entry|ledger_index)$/.test(key))
 		return entryLink(value);
 	if (Array.isArray(value) && value.some(v => typeof v === "object"))
 		return h("ol", { class: "plain" }, value.map(v => h("li", {}, tree(v, key))));
