@@ -16,7 +16,8 @@ const libraries = [
 	["cytoscape/LICENSE", "lib/cytoscape.license.txt"],
 	["uplot/dist/uPlot.esm.js", "lib/uplot.mjs"],
 ];
-const styles = [join(modules, "uplot/dist/uPlot.min.css"), ...["base", "parts", "pages"].map(name => join(from, `style/${name}.css`))];
+const styles = [join(modules, "uplot/dist/uPlot.min.css"), ...["base", "parts", "pages"].map(name => join(from,
+	`style/${name}.css`))];
 
 function files(folder) {
 	return readdirSync(folder, { withFileTypes: true }).flatMap(entry =>

@@ -204,7 +204,7 @@ def inventory(lab):
     w = csv.writer(out, lineterminator="\n")
     w.writerow(("device", "kind", "domain", "site", "role"))
     for n in lab.topology.elements:
-        w.writerow((n.name, n.kind, n.domain, n.site, n.role))
+        w.writerow((n.name, "agent", n.domain, n.site, n.role))
     return out.getvalue()
 
 

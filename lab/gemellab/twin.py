@@ -149,15 +149,10 @@ class Twin:
 
     def first_password(self):
         """Of the administrator that the first start made."""
-        for place in (f"{self.state}/management/console.json", f"{self.state}/console.json"):
-            try:
-                with open(place, encoding="utf-8") as f:
-                    found = json.load(f)
-            except (OSError, ValueError):
-                continue
-            word = found.get("pass_phrase") or found.get("password")
-            if word:
-                return word
+        with open(f"{self.state}/management/first-login.json", encoding="utf-8") as f:
+            word = json.load(f).get("password")
+        if word:
+            return word
         raise TwinError("the first administrator's pass phrase is not told any more")
 
     def ledger(self, kind, **more):
@@ -175,13 +170,13 @@ class Twin:
         """Tokens into the nodes' token files; their agents are running or will be started."""
         for n in nodes:
             answer = self.gemel("device", "enrol", n.name)
-            gemel.give_token(lab, n, _Text(answer["token"]))
+            gemel.give_token(lab, n, Text(answer["token"]))
             if not lab.processes.pid(n.name, "agent"):
                 gemel.start_agent(lab, n)
 
 
-class _Text:
-    """A token as the one line of a stream."""
+class Text:
+    """A secret as the one line of a stream."""
 
     def __init__(self, text):
         self.text = text

@@ -24,7 +24,7 @@ struct route {
 	uint32_t table, metric, nexthop_id;
 	uint32_t n_hops;
 	struct netlink_hop *hops; // owned
-	bool odd;                 // something in it cannot be modelled
+	bool odd;		  // something in it cannot be modelled
 };
 
 struct hop { // as written: content decides the number
@@ -186,10 +186,10 @@ static void touch(struct afts *a, const struct route *r)
 	struct entry e = {.family = r->family, .length = r->length};
 	memcpy(e.destination, r->destination, 16);
 	size_t at = lower(a->touched, a->n_touched, sizeof e, &e, entry_order);
-	if (a->all_touched ||
-	    (at < a->n_touched && entry_order(&a->touched[at], &e) == 0))
+	if (a->all_touched || (at < a->n_touched && entry_order(&a->touched[at], &e) == 0))
 		return;
-	struct entry *t = open_gap((void **)&a->touched, &a->n_touched, &a->cap_touched, sizeof e, at);
+	struct entry *t =
+		open_gap((void **)&a->touched, &a->n_touched, &a->cap_touched, sizeof e, at);
 	if (t)
 		*t = e;
 	else
@@ -230,9 +230,14 @@ static void route_remove(struct afts *a, struct route *r)
 
 static struct route route_head(const struct netlink_route *n)
 {
-	struct route r = {.family = n->family, .length = n->length, .tos = n->tos,
-			  .protocol = n->protocol, .type = n->type, .table = n->table,
-			  .metric = n->metric, .nexthop_id = n->nexthop_id,
+	struct route r = {.family = n->family,
+			  .length = n->length,
+			  .tos = n->tos,
+			  .protocol = n->protocol,
+			  .type = n->type,
+			  .table = n->table,
+			  .metric = n->metric,
+			  .nexthop_id = n->nexthop_id,
 			  .odd = n->from_source || n->unreadable || n->tos};
 	memcpy(r.destination, n->destination, 16);
 	for (uint32_t i = 0; i < n->n_hops; i++)
@@ -240,8 +245,8 @@ static struct route route_head(const struct netlink_route *n)
 	return r;
 }
 
-// IPv6 tells each path of a prefix by itself (fe80::/64 on every link): they stand as one route with
-// several hops.
+// IPv6 tells each path of a prefix by itself (fe80::/64 on every link): they stand as one route
+// with several hops.
 static bool route_merge(struct afts *a, struct route *r, const struct netlink_route *n)
 {
 	for (uint32_t i = 0; i < n->n_hops; i++) {
@@ -318,7 +323,8 @@ bool afts_route(struct afts *a, const struct netlink_route *r, bool gone, bool r
 {
 	if (r->cloned || r->type == RTN_MULTICAST || r->type == RTN_UNSPEC)
 		return true;
-	if (r->table != RT_TABLE_MAIN && r->table != RT_TABLE_LOCAL && r->table != RT_TABLE_DEFAULT) {
+	if (r->table != RT_TABLE_MAIN && r->table != RT_TABLE_LOCAL &&
+	    r->table != RT_TABLE_DEFAULT) {
 		a->other_tables |= !gone;
 		return true;
 	}
@@ -455,7 +461,8 @@ static uint32_t hops_of(const struct afts *a, const struct route *r, struct hop 
 		return 0;
 	if (strcmp(action, "FORWARD") != 0) { // how it would leave says nothing then
 		out[0] = (struct hop){.action = action, .weight = 1};
-		const char *name = r->n_hops ? interfaces_name(a->interfaces, r->hops[0].index) : NULL;
+		const char *name =
+			r->n_hops ? interfaces_name(a->interfaces, r->hops[0].index) : NULL;
 		if (strcmp(action, "LOCAL") == 0 && name)
 			snprintf(out[0].name, sizeof out[0].name, "%s", name);
 		hop_number(&out[0]);
@@ -530,8 +537,9 @@ static uint64_t group_write(struct afts *a, const struct hop *hops, uint32_t n, 
 		struct leaf_path p;
 		struct leaf_writer w = {a->tree, &p, now_ns, 0};
 		hop_write(a, &hops[i], now_ns);
-		leaf_at(&p, NI "/next-hop-groups/next-hop-group[id=%llu]/next-hops/"
-			       "next-hop[index=%llu]/state",
+		leaf_at(&p,
+			NI "/next-hop-groups/next-hop-group[id=%llu]/next-hops/"
+			   "next-hop[index=%llu]/state",
 			(unsigned long long)id, (unsigned long long)hops[i].id);
 		leaf_uint(&w, "index", hops[i].id);
 		leaf_uint(&w, "weight", hops[i].weight);
@@ -556,8 +564,9 @@ static void sweep(struct afts *a)
 			struct leaf_path p;
 			if (u.group != (groups == 1) || u.users)
 				continue;
-			leaf_at(&p, u.group ? NI "/next-hop-groups/next-hop-group[id=%llu]"
-					    : NI "/next-hops/next-hop[index=%llu]",
+			leaf_at(&p,
+				u.group ? NI "/next-hop-groups/next-hop-group[id=%llu]"
+					: NI "/next-hops/next-hop[index=%llu]",
 				(unsigned long long)u.id);
 			tree_delete(a->tree, p.text);
 			close_gap(a->used, &a->n_used, sizeof u, i);

@@ -5,14 +5,15 @@
 // entry shows the one that it would use: local before main, then the lowest metric. Groups and next
 // hops are named by their content: the number is 48 bits of SHA-256 over it, so that equal content
 // has one number, before and after a restart, and a failover that leaves a group as it was moves
-// nothing. What is seen but cannot be said in this model (policy rules, other tables, encapsulation,
-// type of service) is listed in .../afts/state/not-modelled. Used by agent (apply).
+// nothing. What is seen but cannot be said in this model (policy rules, other tables,
+// encapsulation, type of service) is listed in .../afts/state/not-modelled. Used by agent (apply).
 #pragma once
 
 #include "agent/interfaces.h"
 
 struct afts; // opaque
-struct afts *afts_new(struct tree *tree, const struct interfaces *interfaces); // NULL: out of memory
+struct afts *afts_new(struct tree *tree,
+		      const struct interfaces *interfaces); // NULL: out of memory
 void afts_free(struct afts *a);
 
 // An event. False: the table must be read again (the event cannot be applied for sure).

@@ -6,8 +6,8 @@
 //     nft monitor prints -> nft list -> nft.c -> tree -> STATE  (likewise lldpcli watch)
 //     wire asks SAMPLE -> counters -> STATE, then SAMPLED
 //
-// When wire does not keep up, nothing is queued without bound: the changes stay in the tree, and the
-// whole state is sent when the link has drained.
+// When wire does not keep up, nothing is queued without bound: the changes stay in the tree, and
+// the whole state is sent when the link has drained.
 
 #include "agent/child.h"
 #include "agent/kernel.h"
@@ -47,7 +47,7 @@ struct apply {
 	struct event *kernel_event;
 	struct job jobs[PROGRAMS];
 	uint32_t next_id;
-	bool whole; // wire has no state of ours yet, or lost some
+	bool whole;		       // wire has no state of ours yet, or lost some
 	uint32_t waiting[SAMPLES_MAX]; // samples that wait for nft's counters
 	unsigned n_waiting;
 };
@@ -163,7 +163,7 @@ static void job_retry(evutil_socket_t fd, short what, void *ctx)
 	job_run(j);
 	// What happened while nobody watched.
 	job_run(&j->apply->jobs[j->program == PROGRAM_NFT_MONITOR ? PROGRAM_NFT_LIST
-								   : PROGRAM_LLDP_NEIGHBOURS]);
+								  : PROGRAM_LLDP_NEIGHBOURS]);
 	if (j->program == PROGRAM_LLDP_WATCH)
 		job_run(&j->apply->jobs[PROGRAM_LLDP_CHASSIS]);
 }
@@ -206,7 +206,7 @@ static void job_readable(evutil_socket_t fd, short what, void *ctx)
 	}
 	// What it says does not matter, that it speaks does: the list is the truth.
 	job_run(&a->jobs[j->program == PROGRAM_NFT_MONITOR ? PROGRAM_NFT_LIST
-							    : PROGRAM_LLDP_NEIGHBOURS]);
+							   : PROGRAM_LLDP_NEIGHBOURS]);
 }
 
 static struct err on_ran(struct child *c, const struct link_message *m)
@@ -305,8 +305,8 @@ static struct err start(struct child *c)
 static struct err sandbox(struct child *c, struct sandbox *s)
 {
 	// Netlink sockets are open already: it may use them, not make others.
-	static const char *const calls[] = {"sendto", "recvfrom", "recvmsg", "sendmsg", "ioctl",
-					    "uname", "pread64", "getsockname", "fcntl", NULL};
+	static const char *const calls[] = {"sendto", "recvfrom", "recvmsg",	 "sendmsg", "ioctl",
+					    "uname",  "pread64",  "getsockname", "fcntl",   NULL};
 	s->syscalls = calls;
 	s->keep_capabilities = true;
 	return OK;
@@ -316,7 +316,9 @@ static struct err jobs_start(struct apply *a)
 {
 	for (unsigned i = 0; i < PROGRAMS; i++) {
 		struct job *j = &a->jobs[i];
-		*j = (struct job){.apply = a, .program = (enum program)i, .fd = -1,
+		*j = (struct job){.apply = a,
+				  .program = (enum program)i,
+				  .fd = -1,
 				  .output.limit = OUTPUT_MAX};
 		j->retry = evtimer_new(a->child->base, job_retry, j);
 		ENSURE(j->retry, ERR_LIMIT, "out of memory");
@@ -337,7 +339,8 @@ static struct err ready(struct child *c)
 	system_read(a->system, clock_wall_ns());
 	a->kernel_event =
 		event_new(c->base, kernel_fd(a->kernel), EV_READ | EV_PERSIST, on_kernel, a);
-	ENSURE(a->kernel_event && event_add(a->kernel_event, NULL) == 0, ERR_LIMIT, "out of memory");
+	ENSURE(a->kernel_event && event_add(a->kernel_event, NULL) == 0, ERR_LIMIT,
+	       "out of memory");
 	TRY(jobs_start(a));
 	collectors_write(a);
 	return OK;

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct item { // of the group under way
+struct item {			// of the group under way
 	struct tree_leaf *leaf; // NULL: a delete
-	char *path;             // owned, of a delete
+	char *path;		// owned, of a delete
 };
 
 struct pending {
@@ -179,7 +179,8 @@ void chain_update(struct chain *c, struct tree_leaf *leaf)
 static size_t size_of(const struct item *i)
 {
 	const struct batch_value *v = i->leaf ? &i->leaf->value : NULL;
-	bool text = v && (v->type == VALUE_STRING || v->type == VALUE_BYTES || v->type == VALUE_JSON);
+	bool text =
+		v && (v->type == VALUE_STRING || v->type == VALUE_BYTES || v->type == VALUE_JSON);
 	return (i->leaf ? i->leaf->path_len : strlen(i->path)) + 32 + (text ? v->s.len : 0);
 }
 
@@ -198,16 +199,16 @@ static struct err write_item(struct chain *c, struct pending *p, const struct it
 		buf_reset(&c->path);
 		TRY(path_wire_of_text(i->path, NULL, &c->path));
 		gnmi_write_delete(&p->writer, c->path.data, c->path.len);
-		batch_canonical_add(c->canonical, BATCH_DELETE, c->time_ns, i->path, strlen(i->path),
-				    &(struct batch_value){0});
+		batch_canonical_add(c->canonical, BATCH_DELETE, c->time_ns, i->path,
+				    strlen(i->path), &(struct batch_value){0});
 		return OK;
 	}
 	const uint8_t *path = tree_wire(i->leaf);
 	ENSURE(path, ERR_LIMIT, "out of memory");
 	struct gnmi_value v = note_value(&i->leaf->value);
 	gnmi_write_update(&p->writer, path, i->leaf->wire_len, &v);
-	batch_canonical_add(c->canonical, BATCH_UPDATE, c->time_ns, i->leaf->path, i->leaf->path_len,
-			    &i->leaf->value);
+	batch_canonical_add(c->canonical, BATCH_UPDATE, c->time_ns, i->leaf->path,
+			    i->leaf->path_len, &i->leaf->value);
 	return OK;
 }
 
@@ -257,8 +258,8 @@ struct err chain_finish(struct chain *c, bool sync, struct link *keys)
 
 static struct err append_key(struct chain *c)
 {
-	struct spool_record r = {.kind = SPOOL_KEY, .len = (uint32_t)c->certified.len,
-				 .bytes = c->certified.data};
+	struct spool_record r = {
+		.kind = SPOOL_KEY, .len = (uint32_t)c->certified.len, .bytes = c->certified.data};
 	memcpy(r.key_id, c->key_id, 8);
 	return spool_append(c->spool, &r);
 }
@@ -272,16 +273,23 @@ struct err chain_signed(struct chain *c, uint32_t id, struct cursor signature, u
 	c->first = (c->first + 1) % CHAIN_PENDING;
 	c->n_pending--;
 	ENSURE(cursor_left(&signature) > 0, ERR_CONFLICT, "keys has no such batch key");
-	struct gnmi_proof proof = {.present = true, .seq = p->seq, .previous = p->previous,
-				   .key_id = c->key_id, .signature = signature.at,
+	struct gnmi_proof proof = {.present = true,
+				   .seq = p->seq,
+				   .previous = p->previous,
+				   .key_id = c->key_id,
+				   .signature = signature.at,
 				   .signature_len = (uint32_t)cursor_left(&signature),
-				   .algorithm = c->algorithm, .sync = p->sync,
+				   .algorithm = c->algorithm,
+				   .sync = p->sync,
 				   .device = (const uint8_t *)c->device,
 				   .device_len = (uint32_t)strlen(c->device)};
 	gnmi_writer_finish(&p->writer, &proof, NULL);
 	TRY(buf_check(&p->message, "batch"));
-	struct spool_record r = {.kind = SPOOL_BATCH, .len = (uint32_t)p->message.len,
-				 .updates = p->updates, .seq = p->seq, .bytes = p->message.data};
+	struct spool_record r = {.kind = SPOOL_BATCH,
+				 .len = (uint32_t)p->message.len,
+				 .updates = p->updates,
+				 .seq = p->seq,
+				 .bytes = p->message.data};
 	memcpy(r.key_id, c->key_id, 8);
 	// Each segment begins with the key of what follows: an older one may have been dropped.
 	if (p->seq == 1 || spool_turns(c->spool, p->message.len + c->certified.len + SPOOL_HEAD))

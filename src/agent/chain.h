@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The signed chain of batches to the twin (docs/contracts.md, Sensing; batch.h draws the canonical
 // form). A batch is written, hashed and chained at once, its hash goes to keys, and when the
-// signature is back the whole SubscribeResponse goes to the spool, in order. Several may be on their
-// way to keys: a change does not wait for the one before it.
-// X.2011 8.3.1-5, 9.2-source. Used by agent (wire).
+// signature is back the whole SubscribeResponse goes to the spool, in order. Several may be on
+// their way to keys: a change does not wait for the one before it. X.2011 8.3.1-5, 9.2-source. Used
+// by agent (wire).
 #pragma once
 
 #include "agent/link.h"
@@ -11,9 +11,9 @@
 #include "agent/tree.h"
 
 enum {
-	CHAIN_PENDING = 64,	 // batches that wait for their signature
-	CHAIN_RECORDS = 16000,	 // in one batch: a whole state should fit in one
-	CHAIN_BYTES = 1 << 20,	 // of one batch, about
+	CHAIN_PENDING = 64,    // batches that wait for their signature
+	CHAIN_RECORDS = 16000, // in one batch: a whole state should fit in one
+	CHAIN_BYTES = 1 << 20, // of one batch, about
 };
 
 struct chain; // opaque
@@ -23,10 +23,10 @@ void chain_free(struct chain *c);
 // A new key begins a new chain; what was not signed is dropped (the caller sends its state again).
 MUST_USE struct err chain_key(struct chain *c, const uint8_t key_id[8], unsigned algorithm,
 			      struct cursor certified);
-bool chain_ready(const struct chain *c); // has a key
-void chain_stop(struct chain *c);	 // keys is away: its key went with it
-bool chain_full(const struct chain *c);  // hold back changes until signatures are back
-bool chain_idle(const struct chain *c);  // no signature is awaited
+bool chain_ready(const struct chain *c);	    // has a key
+void chain_stop(struct chain *c);		    // keys is away: its key went with it
+bool chain_full(const struct chain *c);		    // hold back changes until signatures are back
+bool chain_idle(const struct chain *c);		    // no signature is awaited
 const uint8_t *chain_key_id(const struct chain *c); // of the present key, 8 bytes
 uint64_t chain_seq(const struct chain *c);	    // of the last batch
 void chain_prefix(struct chain *c, const uint8_t *bytes, size_t n);

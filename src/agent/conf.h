@@ -19,8 +19,8 @@ struct agent_conf {
 	char *device; // its id in the twin
 	struct agent_twin twin;
 	char *token_file; // may appear later
-	char *state;      // folder
-	char *tpm;        // socket of swtpm, or /dev/tpmrm0; NULL: none
+	char *state;	  // folder
+	char *tpm;	  // socket of swtpm, or /dev/tpmrm0; NULL: none
 	struct agent_listen listen;
 	char *lldp; // lldpd's control socket; NULL: no LLDP
 	char *frr;  // FRR's socket folder: origins come from the kernel's route protocol numbers

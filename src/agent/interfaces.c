@@ -93,11 +93,13 @@ static const char *type_name(const struct netlink_link *l)
 	static const struct {
 		const char *kind, *type;
 	} kinds[] = {
-		{"bridge", "bridge"},	     {"vlan", "l2vlan"},       {"bond", "ieee8023adLag"},
-		{"team", "ieee8023adLag"},   {"gre", "tunnel"},	       {"gretap", "tunnel"},
-		{"ip6gre", "tunnel"},	     {"ipip", "tunnel"},       {"sit", "tunnel"},
-		{"ip6tnl", "tunnel"},	     {"vxlan", "tunnel"},      {"wireguard", "tunnel"},
-		{"tun", "tunnel"},	     {"dummy", "softwareLoopback"},
+		{"bridge", "bridge"},	   {"vlan", "l2vlan"},
+		{"bond", "ieee8023adLag"}, {"team", "ieee8023adLag"},
+		{"gre", "tunnel"},	   {"gretap", "tunnel"},
+		{"ip6gre", "tunnel"},	   {"ipip", "tunnel"},
+		{"sit", "tunnel"},	   {"ip6tnl", "tunnel"},
+		{"vxlan", "tunnel"},	   {"wireguard", "tunnel"},
+		{"tun", "tunnel"},	   {"dummy", "softwareLoopback"},
 	};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(kinds[i].kind, l->kind) == 0)
@@ -236,7 +238,9 @@ static bool list_path(struct leaf_path *p, const char *name, uint8_t family, con
 	char key[PATH_KEY_TEXT];
 	if (!name || !inet_ntop(family, address, ip, INET6_ADDRSTRLEN))
 		return false;
-	leaf_at(p, "/interfaces/interface[name=%s]/subinterfaces/subinterface[index=0]/%s/%s/%s[ip=%s]",
+	leaf_at(p,
+		"/interfaces/interface[name=%s]/subinterfaces/subinterface[index=0]/%s/%s/"
+		"%s[ip=%s]",
 		path_key(key, name), family == AF_INET ? "ipv4" : "ipv6", list, entry, ip);
 	return !p->failed;
 }
@@ -265,8 +269,9 @@ static const char *neighbour_state(uint16_t state)
 		uint16_t bit;
 		const char *name;
 	} names[] = {
-		{NUD_PERMANENT, "PERMANENT"}, {NUD_NOARP, "NOARP"}, {NUD_REACHABLE, "REACHABLE"},
-		{NUD_STALE, "STALE"},	      {NUD_DELAY, "DELAY"}, {NUD_PROBE, "PROBE"},
+		{NUD_PERMANENT, "PERMANENT"},	{NUD_NOARP, "NOARP"},
+		{NUD_REACHABLE, "REACHABLE"},	{NUD_STALE, "STALE"},
+		{NUD_DELAY, "DELAY"},		{NUD_PROBE, "PROBE"},
 		{NUD_INCOMPLETE, "INCOMPLETE"}, {NUD_FAILED, "FAILED"},
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -7,7 +7,7 @@
 #include "agent/netlink.h"
 #include "agent/tree.h"
 
-struct interfaces; // opaque
+struct interfaces;				      // opaque
 struct interfaces *interfaces_new(struct tree *tree); // NULL: out of memory
 void interfaces_free(struct interfaces *f);
 

@@ -59,7 +59,7 @@ static uint64_t speed_of(const struct kernel *k, const struct netlink_link *l)
 	    s.head.link_mode_masks_nwords >= 0 || s.head.link_mode_masks_nwords < -127)
 		return 0;
 	s.head.link_mode_masks_nwords = (int8_t)-s.head.link_mode_masks_nwords; // asked twice: see
-	s.head.cmd = ETHTOOL_GLINKSETTINGS;                                      // linux/ethtool.h
+	s.head.cmd = ETHTOOL_GLINKSETTINGS;					// linux/ethtool.h
 	if (ioctl(k->ioctl_fd, SIOCETHTOOL, &r) < 0 || s.head.speed == (uint32_t)SPEED_UNKNOWN)
 		return 0;
 	return (uint64_t)s.head.speed * 1000000;
@@ -173,8 +173,8 @@ static struct err dump_once(struct kernel *k, struct nlmsghdr *ask, const char *
 			continue;
 		if (n < 0)
 			return err_system("reading the kernel's %s", what);
-		int r = mnl_cb_run(k->bytes, (size_t)n, k->sequence,
-				   mnl_socket_get_portid(k->asks), dump_message, k);
+		int r = mnl_cb_run(k->bytes, (size_t)n, k->sequence, mnl_socket_get_portid(k->asks),
+				   dump_message, k);
 		if (r == MNL_CB_STOP)
 			return OK;
 		if (r < 0 && errno == EINTR) // the state moved on while it was told
@@ -190,7 +190,8 @@ struct dump {
 	size_t head; // of the request's fixed part, whose first byte is the family
 	const char *what;
 };
-static const struct dump dump_links = {RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), "links"},
+static const struct dump
+	dump_links = {RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), "links"},
 	dump_addresses = {RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg), "addresses"},
 	dump_neighbours = {RTM_GETNEIGH, AF_UNSPEC, sizeof(struct ndmsg), "neighbours"},
 	dump_nexthops = {RTM_GETNEXTHOP, AF_UNSPEC, sizeof(struct nhmsg), "next hops"},
@@ -213,7 +214,8 @@ static struct err dump(struct kernel *k, const struct dump *d)
 	return dump_once(k, ask, d->what);
 }
 
-// What is torn (ERR_BUSY) is asked again; at last it is taken as it is: an event follows each change.
+// What is torn (ERR_BUSY) is asked again; at last it is taken as it is: an event follows each
+// change.
 static struct err dump_routes(struct kernel *k, const struct dump *d)
 {
 	struct err e = OK;
@@ -342,7 +344,8 @@ static struct err join_groups(struct kernel *k)
 		return err_system("netlink: bind");
 	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
 		int group = groups[i];
-		if (mnl_socket_setsockopt(k->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+		if (mnl_socket_setsockopt(k->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) <
+		    0)
 			return err_system("netlink: group %d", group);
 	}
 	return OK;

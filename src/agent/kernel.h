@@ -13,7 +13,7 @@
 struct kernel; // opaque
 // Opens its sockets: before the sandbox closes.
 MUST_USE struct err kernel_open(struct tree *tree, struct kernel **out);
-void kernel_close(struct kernel *k); // NULL is fine
+void kernel_close(struct kernel *k);   // NULL is fine
 int kernel_fd(const struct kernel *k); // readable: call kernel_events
 // The whole state into the tree.
 MUST_USE struct err kernel_read(struct kernel *k);

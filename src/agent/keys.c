@@ -70,9 +70,10 @@ static struct err sandbox(struct child *c, struct sandbox *s)
 {
 	static char folder[4096];
 	static const char *folders[] = {folder, NULL};
-	static const char *const calls[] = {"openat", "rename", "renameat", "renameat2", "unlinkat",
-					    "fsync", "fchmod", "newfstatat", "fstat", "recvmsg",
-					    "sendmsg", "poll", "ppoll", "read", "write", NULL};
+	static const char *const calls[] = {"openat",	"rename",  "renameat", "renameat2",
+					    "unlinkat", "fsync",   "fchmod",   "newfstatat",
+					    "fstat",	"recvmsg", "sendmsg",  "poll",
+					    "ppoll",	"read",	   "write",    NULL};
 	int n = snprintf(folder, sizeof folder, "%s/keys", c->conf->state);
 	ENSURE(n > 0 && (size_t)n < sizeof folder, ERR_USAGE, "state: the path is too long");
 	s->folders = folders;
@@ -235,7 +236,7 @@ static struct err on_attest(struct child *c, const struct link_message *m)
 }
 
 static const struct child_handler handlers[] = {
-	{LINK_TOKEN, on_token},	      {LINK_SIGN, on_sign},	{LINK_NEW_KEY, on_new_key},
+	{LINK_TOKEN, on_token},	      {LINK_SIGN, on_sign},	    {LINK_NEW_KEY, on_new_key},
 	{LINK_ACTIVATE, on_activate}, {LINK_ENROLLED, on_enrolled}, {LINK_REFUSED, on_refused},
 	{LINK_ATTEST, on_attest},
 };

@@ -98,7 +98,7 @@ struct err keys_batch_new(struct keys *k)
 	struct err e = spki_of(b.key, spki, &n);
 	if (e.code == ERR_NONE) {
 		hash_sha256(spki, n, b.spki);
-		memcpy(b.id, b.spki, sizeof b.id);
+		memcpy(b.id, sign_key_public(b.key)->id, sizeof b.id);
 		e = batch_certify(k, &b, spki, n);
 	}
 	if (e.code != ERR_NONE) {
@@ -135,8 +135,10 @@ static struct err evidence_make(struct keys *k, struct cursor nonce, uint32_t ma
 	uint8_t qualifying[32];
 	*v = (struct evidence){.m = GEMEL__ENROLMENT__V1__EVIDENCE__INIT, .pcrs.mask = mask};
 	ENSURE(k->tpm, ERR_NOT_FOUND, "this device has no TPM: set tpm in its configuration");
-	const struct hash_part parts[] = {
-		{purpose, sizeof purpose - 1}, {nonce.at, cursor_left(&nonce)}, {tls, 32}, {batch, 32}};
+	const struct hash_part parts[] = {{purpose, sizeof purpose - 1},
+					  {nonce.at, cursor_left(&nonce)},
+					  {tls, 32},
+					  {batch, 32}};
 	hash_parts(parts, 4, qualifying);
 	TRY(tpm_quote(k->tpm, qualifying, &v->pcrs, &v->attest, &v->signature));
 	for (uint32_t i = 0; i < TPM_PCRS; i++) {
@@ -204,7 +206,8 @@ struct err keys_begin(struct keys *k, struct buf *out)
 	return pack(&r.base, out);
 }
 
-static struct err activate(struct keys *k, struct cursor blob, struct cursor seed, struct secret **out)
+static struct err activate(struct keys *k, struct cursor blob, struct cursor seed,
+			   struct secret **out)
 {
 	scoped(buf) struct buf both = {0}; // each is a TPM2B: with its own size in front
 	struct tpm_credential c;
@@ -254,8 +257,8 @@ struct err keys_complete(struct keys *k, struct cursor *in, struct buf *out)
 // SHA-256 of the SPKI that a CertifiedBatchKey names.
 static struct err certified_spki(const Gemel__Enrolment__V1__CertifiedBatchKey *c, uint8_t out[32])
 {
-	Gemel__Enrolment__V1__BatchKey *b = gemel__enrolment__v1__batch_key__unpack(
-		NULL, c->batch_key.len, c->batch_key.data);
+	Gemel__Enrolment__V1__BatchKey *b =
+		gemel__enrolment__v1__batch_key__unpack(NULL, c->batch_key.len, c->batch_key.data);
 	ENSURE(b, ERR_CORRUPT, "a batch key in the spool is broken");
 	hash_sha256(b->public_key.data, b->public_key.len, out);
 	gemel__enrolment__v1__batch_key__free_unpacked(b, NULL);
@@ -311,7 +314,8 @@ struct err keys_attest(struct keys *k, struct cursor *in, struct buf *out)
 		TRY(pending_key(k));
 	TRY(spki_hash(purpose == ATTEST_RENEW ? k->pending : k->tls, tls));
 	Gemel__Enrolment__V1__CertifiedBatchKey *key =
-		gemel__enrolment__v1__certified_batch_key__unpack(NULL, cursor_left(&given), given.at);
+		gemel__enrolment__v1__certified_batch_key__unpack(NULL, cursor_left(&given),
+								  given.at);
 	ENSURE(key, ERR_CORRUPT, "a batch key in the spool is broken");
 	struct err e = certified_spki(key, batch);
 	if (e.code == ERR_NONE) {

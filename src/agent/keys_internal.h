@@ -14,8 +14,8 @@ enum { BATCH_KEYS = 2, TOKEN_ID_MAX = 64 };
 struct batch_key {
 	struct sign_key *key;
 	uint8_t id[8];
-	uint8_t spki[32];      // SHA-256
-	struct buf certified;  // CertifiedBatchKey
+	uint8_t spki[32];     // SHA-256
+	struct buf certified; // CertifiedBatchKey
 };
 
 struct token {
@@ -29,10 +29,10 @@ struct keys {
 	int folder;
 	struct tpm *tpm; // NULL: this device has none
 	char tpm_name[64];
-	struct sign_key *tls;     // with its certificate
+	struct sign_key *tls;	  // with its certificate
 	struct sign_key *pending; // asked for, not yet certified
-	struct buf chain;         // PEM
-	struct buf authority;     // PEM
+	struct buf chain;	  // PEM
+	struct buf authority;	  // PEM
 	struct x509_identity self;
 	bool enrolled;
 	struct batch_key batch[BATCH_KEYS]; // the present one first, then the one before

@@ -4,14 +4,13 @@
 //                u8 n  n bytes chain (DER, leaf first)  bytes authority (PEM)  i64 renew after, ns
 //     BATCH_KEY  key_id[8]  u8 algorithm  bytes CertifiedBatchKey
 //     NEW_KEY    (nothing)
-//     SIGN       u32 id  key_id[8]  hash[32]          SIGNED  u32 id  bytes signature, empty: no key
-//     BEGIN      pin[32]  bytes BeginRequest
-//     ACTIVATE   text session  bytes blob  bytes seed  bytes nonce  u32 PCR mask
-//     COMPLETE   bytes CompleteRequest, empty: the TPM did not do its part
-//     ENROLLED   u8 n  n bytes chain  bytes trust bundle
-//     REFUSED    text reason
-//     ATTEST     u32 id  u8 enum attest_purpose  bytes nonce  u32 PCR mask  bytes CertifiedBatchKey
-//                (empty: the present one)             ATTESTED  u32 id  bytes request, empty: refused
+//     SIGN       u32 id  key_id[8]  hash[32]          SIGNED  u32 id  bytes signature, empty: no
+//     key BEGIN      pin[32]  bytes BeginRequest ACTIVATE   text session  bytes blob  bytes seed
+//     bytes nonce  u32 PCR mask COMPLETE   bytes CompleteRequest, empty: the TPM did not do its
+//     part ENROLLED   u8 n  n bytes chain  bytes trust bundle REFUSED    text reason ATTEST     u32
+//     id  u8 enum attest_purpose  bytes nonce  u32 PCR mask  bytes CertifiedBatchKey
+//                (empty: the present one)             ATTESTED  u32 id  bytes request, empty:
+//                refused
 // wire decodes what comes from the network; keys sees only these flat pieces.
 //
 // The TLS key is handed to wire and lives in its memory: OpenSSL would have to be taught to ask

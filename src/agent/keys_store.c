@@ -110,10 +110,10 @@ static struct err on_authority(void *ctx, const uint8_t *der, size_t len)
 	return x509_to_pem(X509_CERTIFICATE, der, len, p->pem);
 }
 
-// The trust bundle is PEM text of authorities. At enrolment the pinned one must be among them, or in
-// the chain; at renewal the bundle came over a connection that was already trusted.
-static struct err authorities(struct keys *k, struct cursor chain[], unsigned n, struct cursor trust,
-			      struct buf *pem)
+// The trust bundle is PEM text of authorities. At enrolment the pinned one must be among them, or
+// in the chain; at renewal the bundle came over a connection that was already trusted.
+static struct err authorities(struct keys *k, struct cursor chain[], unsigned n,
+			      struct cursor trust, struct buf *pem)
 {
 	static const uint8_t none[32];
 	struct pinned p = {k->pin, pem, false};

@@ -20,7 +20,8 @@ void leaf_at(struct leaf_path *p, const char *format, ...)
 const char *path_key(char out[PATH_KEY_TEXT], const char *value)
 {
 	size_t at = 0;
-	for (const unsigned char *c = (const unsigned char *)value; *c && at + 5 < PATH_KEY_TEXT; c++) {
+	for (const unsigned char *c = (const unsigned char *)value; *c && at + 5 < PATH_KEY_TEXT;
+	     c++) {
 		if (*c < 0x20 || *c >= 0x7f) {
 			at += (size_t)snprintf(out + at, PATH_KEY_TEXT - at, "_x%02x", *c);
 			continue;

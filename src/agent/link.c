@@ -38,8 +38,8 @@ struct link {
 	struct event *readable, *writable;
 	struct packet *first, **last;
 	size_t queued;
-	unsigned busy;  // inside a handler
-	bool closed;    // freed when the handler returns
+	unsigned busy; // inside a handler
+	bool closed;   // freed when the handler returns
 };
 
 const char *link_process_name(enum link_process p)
@@ -226,7 +226,9 @@ static bool receive(struct link *l, uint8_t *bytes, size_t size)
 		struct cmsghdr head;
 		uint8_t room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr m = {.msg_iov = &part,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
 			   .msg_controllen = sizeof control};
 	ssize_t n = recvmsg(l->fd, &m, MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

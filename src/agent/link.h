@@ -15,10 +15,30 @@ enum link_process { LINK_PARENT, LINK_WIRE, LINK_APPLY, LINK_KEYS, LINK_PROCESSE
 
 enum link_type {
 	LINK_NONE,
-	LINK_CHANNEL, LINK_READY, LINK_DIAL, LINK_DIALLED, LINK_LISTENER, LINK_RUN, LINK_RAN,
-	LINK_TOKEN, LINK_TOKEN_USED, LINK_STATE, LINK_SAMPLE, LINK_SAMPLED, LINK_IDENTITY,
-	LINK_BATCH_KEY, LINK_NEW_KEY, LINK_SIGN, LINK_SIGNED, LINK_BEGIN, LINK_ACTIVATE,
-	LINK_COMPLETE, LINK_ENROLLED, LINK_REFUSED, LINK_ATTEST, LINK_ATTESTED,
+	LINK_CHANNEL,
+	LINK_READY,
+	LINK_DIAL,
+	LINK_DIALLED,
+	LINK_LISTENER,
+	LINK_RUN,
+	LINK_RAN,
+	LINK_TOKEN,
+	LINK_TOKEN_USED,
+	LINK_STATE,
+	LINK_SAMPLE,
+	LINK_SAMPLED,
+	LINK_IDENTITY,
+	LINK_BATCH_KEY,
+	LINK_NEW_KEY,
+	LINK_SIGN,
+	LINK_SIGNED,
+	LINK_BEGIN,
+	LINK_ACTIVATE,
+	LINK_COMPLETE,
+	LINK_ENROLLED,
+	LINK_REFUSED,
+	LINK_ATTEST,
+	LINK_ATTESTED,
 	LINK_TYPES,
 };
 
@@ -39,7 +59,8 @@ struct link_message {
 struct link_events {
 	// An error closes the link (on_close runs with it).
 	struct err (*on_message)(void *ctx, const struct link_message *m);
-	void (*on_drain)(void *ctx, enum link_process peer); // the queue is empty again; may be NULL
+	void (*on_drain)(void *ctx,
+			 enum link_process peer); // the queue is empty again; may be NULL
 	void (*on_close)(void *ctx, enum link_process peer, struct err why); // link_close it
 };
 

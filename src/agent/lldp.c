@@ -67,9 +67,8 @@ struct err lldp_read_neighbours(struct tree *tree, const char *json, size_t n, i
 		return err_make(ERR_PEER, "lldpcli's JSON has no \"lldp\"");
 	}
 	tree_pass_begin(tree, "/lldp/interfaces");
-	json_array_foreach(list, i, interface)
-		if (i < LLDP_NEIGHBOURS_MAX)
-			neighbour(tree, interface, now_ns);
+	json_array_foreach(list, i, interface) if (i < LLDP_NEIGHBOURS_MAX)
+		neighbour(tree, interface, now_ns);
 	tree_pass_end(tree, "/lldp/interfaces", 0);
 	json_decref(root);
 	return OK;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// LLDP neighbours and our own chassis, from `lldpcli -f json0` (the form with the same shape for one
-// and for many). liblldpctl is not used: it marshals C structures over the socket and blocks in its
-// calls; JSON is read with bounds, and the program is a child that can be ended.
-// A neighbour's id is "CHASSIS PORT", so that it stays the same when lldpd starts again.
-// Used by agent (apply).
+// LLDP neighbours and our own chassis, from `lldpcli -f json0` (the form with the same shape for
+// one and for many). liblldpctl is not used: it marshals C structures over the socket and blocks in
+// its calls; JSON is read with bounds, and the program is a child that can be ended. A neighbour's
+// id is "CHASSIS PORT", so that it stays the same when lldpd starts again. Used by agent (apply).
 #pragma once
 
 #include "agent/tree.h"

@@ -11,12 +11,9 @@
 #include <string.h>
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"process", required_argument, NULL, 'p'},
-	{"describe-config", no_argument, NULL, 'd'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'v'},
-	{0},
+	{"config", required_argument, NULL, 'c'},    {"process", required_argument, NULL, 'p'},
+	{"describe-config", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},	     {0},
 };
 
 static int usage(FILE *out, int status)

@@ -254,11 +254,11 @@ bool netlink_read_route(const struct nlmsghdr *m, struct netlink_route *out)
 		multipath(t.of[RTA_MULTIPATH], out);
 	} else if (t.of[RTA_OIF] || t.of[RTA_GATEWAY] || t.of[RTA_VIA]) {
 		out->n_hops = 1;
-		out->hops[0] = (struct netlink_hop){
-			.index = (int)number(t.of[RTA_OIF]),
-			.flags = (uint8_t)head->rtm_flags,
-			.weight = 1,
-			.encapsulated = encapsulated(t.of[RTA_ENCAP_TYPE])};
+		out->hops[0] =
+			(struct netlink_hop){.index = (int)number(t.of[RTA_OIF]),
+					     .flags = (uint8_t)head->rtm_flags,
+					     .weight = 1,
+					     .encapsulated = encapsulated(t.of[RTA_ENCAP_TYPE])};
 		hop_via(&out->hops[0], out->family, t.of[RTA_GATEWAY], t.of[RTA_VIA]);
 	}
 	return true;

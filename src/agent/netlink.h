@@ -20,7 +20,7 @@ struct netlink_link {
 	int index;
 	uint32_t flags, mtu; // flags: IFF_*
 	uint16_t hardware;   // ARPHRD_*
-	uint8_t oper;        // RFC 2863 operational state, IF_OPER_*
+	uint8_t oper;	     // RFC 2863 operational state, IF_OPER_*
 	uint8_t lladdr_len;
 	uint8_t lladdr[NETLINK_LLADDR];
 	char name[NETLINK_NAME]; // printable
@@ -46,18 +46,18 @@ struct netlink_neighbour {
 
 struct netlink_hop {
 	uint8_t via_family; // 0: directly connected
-	uint8_t flags;      // RTNH_F_*
+	uint8_t flags;	    // RTNH_F_*
 	bool encapsulated;  // MPLS, SRv6 ...: not modelled
-	int index;          // 0: none
+	int index;	    // 0: none
 	uint32_t weight;
 	uint8_t via[16];
 };
 
 struct netlink_route {
 	uint8_t family, length, tos, protocol, type; // RTPROT_*, RTN_*
-	bool from_source;                            // a source prefix restricts it
-	bool unreadable;                             // more hops than NETLINK_HOPS_MAX
-	bool cloned;                                 // a cache entry, not a route
+	bool from_source;			     // a source prefix restricts it
+	bool unreadable;			     // more hops than NETLINK_HOPS_MAX
+	bool cloned;				     // a cache entry, not a route
 	uint32_t table, metric, nexthop_id;
 	uint8_t destination[16];
 	uint32_t n_hops;

@@ -13,7 +13,7 @@ struct ruleset {
 	int64_t now_ns;
 	json_t *sets, *chains; // arrays of borrowed-by-reference objects
 	struct nft_count count;
-	struct nft_rule *rule; // scratch: it is large
+	struct nft_rule *rule; // scratch
 };
 
 static const char *text_of(const json_t *o, const char *name)
@@ -24,7 +24,9 @@ static const char *text_of(const json_t *o, const char *name)
 
 static const char *type_of(const char *family)
 {
-	return strcmp(family, "ip") == 0 ? "ACL_IPV4" : strcmp(family, "ip6") == 0 ? "ACL_IPV6" : "ACL_MIXED";
+	return strcmp(family, "ip") == 0    ? "ACL_IPV4"
+	       : strcmp(family, "ip6") == 0 ? "ACL_IPV6"
+					    : "ACL_MIXED";
 }
 
 static void upper(const char *in, char *out, size_t size)
@@ -201,12 +203,13 @@ static void rule_write(struct ruleset *s, const json_t *rule, unsigned number)
 	unsigned pick[NFT_FIELDS] = {0};
 	if (!set_path(&set, rule, "chain", name))
 		return;
-	nft_rule_read(json_object_get(rule, "expr"), text_of(rule, "family"), text_of(rule, "table"),
-		      s->sets, s->rule);
+	nft_rule_read(json_object_get(rule, "expr"), text_of(rule, "family"),
+		      text_of(rule, "table"), s->sets, s->rule);
 	unsigned n = choices(s->rule);
 	if (n > NFT_ENTRIES_MAX)
 		s->rule->unmodelled = true;
-	if (!s->rule->unmodelled && n == 0) { // an empty set: it matches nothing, and so does nothing
+	if (!s->rule->unmodelled &&
+	    n == 0) { // an empty set: it matches nothing, and so does nothing
 		s->rule->verdict = "CONTINUE";
 		s->rule->target = NULL;
 	}
@@ -267,15 +270,17 @@ static void write_all(struct ruleset *s, const json_t *items)
 {
 	size_t i, k;
 	json_t *chain, *item;
-	json_array_foreach(s->chains, i, chain) {
+	json_array_foreach(s->chains, i, chain)
+	{
 		unsigned rules = 0;
-		json_array_foreach(items, k, item)
-			rules += same_chain(chain, json_object_get(item, "rule"));
+		json_array_foreach(items, k, item) rules +=
+			same_chain(chain, json_object_get(item, "rule"));
 		if (!shown(chain, rules > 0))
 			continue;
 		chain_write(s, chain);
 		unsigned number = 0;
-		json_array_foreach(items, k, item) {
+		json_array_foreach(items, k, item)
+		{
 			const json_t *rule = json_object_get(item, "rule");
 			if (rule && same_chain(chain, rule))
 				rule_write(s, rule, ++number);
@@ -287,7 +292,8 @@ static struct err collect(struct ruleset *s, const json_t *items)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(items, i, item) {
+	json_array_foreach(items, i, item)
+	{
 		json_t *chain = json_object_get(item, "chain"), *set = json_object_get(item, "set");
 		int failed = 0;
 		if (chain)
@@ -306,11 +312,15 @@ struct err nft_read(struct tree *tree, const char *json, size_t n, int64_t now_n
 	ENSURE(n <= NFT_JSON_MAX, ERR_LIMIT, "nft printed more than %d bytes", NFT_JSON_MAX);
 	json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES, &why);
 	ENSURE(root, ERR_PEER, "nft's JSON, line %d: %s", why.line, why.text);
-	struct ruleset s = {.tree = tree, .now_ns = now_ns, .sets = json_array(),
-			    .chains = json_array(), .rule = calloc(1, sizeof *s.rule)};
+	static struct nft_rule rule; // large, and needs no clearing
+	struct ruleset s = {.tree = tree,
+			    .now_ns = now_ns,
+			    .sets = json_array(),
+			    .chains = json_array(),
+			    .rule = &rule};
 	const json_t *items = json_object_get(root, "nftables");
 	struct err e = OK;
-	if (!s.sets || !s.chains || !s.rule)
+	if (!s.sets || !s.chains)
 		e = err_make(ERR_LIMIT, "out of memory");
 	else if (!json_is_array(items))
 		e = err_make(ERR_PEER, "nft's JSON has no array \"nftables\"");
@@ -323,7 +333,6 @@ struct err nft_read(struct tree *tree, const char *json, size_t n, int64_t now_n
 	}
 	if (count)
 		*count = s.count;
-	free(s.rule);
 	json_decref(s.sets);
 	json_decref(s.chains);
 	json_decref(root);

@@ -39,10 +39,12 @@ static bool narrow(struct reading *r, enum nft_field field, const json_t *right)
 static bool narrow_protocol(struct reading *r, const char *name)
 {
 	struct nft_values *p = &r->rule->of[NFT_PROTOCOL];
-	const char *text = strcmp(name, "tcp") == 0 ? "TCP" : strcmp(name, "udp") == 0 ? "UDP"
-			   : strcmp(name, "sctp") == 0 ? "132"
-			   : strcmp(name, "dccp") == 0 ? "33"
-			   : strcmp(name, "udplite") == 0 ? "136" : NULL;
+	const char *text = strcmp(name, "tcp") == 0	  ? "TCP"
+			   : strcmp(name, "udp") == 0	  ? "UDP"
+			   : strcmp(name, "sctp") == 0	  ? "132"
+			   : strcmp(name, "dccp") == 0	  ? "33"
+			   : strcmp(name, "udplite") == 0 ? "136"
+							  : NULL;
 	bool found = !p->given;
 	for (unsigned i = 0; text && i < p->n; i++)
 		found |= strcmp(p->text[i], text) == 0;
@@ -76,8 +78,8 @@ static bool match_payload(struct reading *r, const json_t *payload, const json_t
 		const char *protocol, *name;
 		enum nft_field field;
 	} fields[] = {
-		{"ip", "saddr", NFT_SOURCE4},	{"ip", "daddr", NFT_DESTINATION4},
-		{"ip6", "saddr", NFT_SOURCE6},	{"ip6", "daddr", NFT_DESTINATION6},
+		{"ip", "saddr", NFT_SOURCE4},	  {"ip", "daddr", NFT_DESTINATION4},
+		{"ip6", "saddr", NFT_SOURCE6},	  {"ip6", "daddr", NFT_DESTINATION6},
 		{"ip", "protocol", NFT_PROTOCOL}, {"ip6", "nexthdr", NFT_PROTOCOL},
 	};
 	const char *protocol = json_string_value(json_object_get(payload, "protocol"));
@@ -85,7 +87,8 @@ static bool match_payload(struct reading *r, const json_t *payload, const json_t
 	if (!protocol || !name)
 		return false;
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		if (strcmp(fields[i].protocol, protocol) == 0 && strcmp(fields[i].name, name) == 0) {
+		if (strcmp(fields[i].protocol, protocol) == 0 &&
+		    strcmp(fields[i].name, name) == 0) {
 			r->rule->ipv4_only |= strcmp(protocol, "ip") == 0;
 			r->rule->ipv6_only |= strcmp(protocol, "ip6") == 0;
 			return narrow(r, fields[i].field, right);
@@ -101,7 +104,8 @@ static bool match_meta(struct reading *r, const char *key, const json_t *right)
 		return narrow(r, NFT_OUT, right);
 	if (strcmp(key, "l4proto") == 0)
 		return narrow(r, NFT_PROTOCOL, right);
-	bool four = is(right, "ipv4") || is(right, "ip"), six = is(right, "ipv6") || is(right, "ip6");
+	bool four = is(right, "ipv4") || is(right, "ip"),
+	     six = is(right, "ipv6") || is(right, "ip6");
 	if (strcmp(key, "nfproto") != 0 && strcmp(key, "protocol") != 0)
 		return false;
 	r->rule->ipv4_only |= four;
@@ -129,9 +133,7 @@ static bool match_state(struct reading *r, const json_t *right, bool negated)
 	json_t *v;
 	if (!list && json_is_array(right))
 		list = right;
-	json_array_foreach(list, i, v)
-		if (!add_state(v, &set))
-			return false;
+	json_array_foreach(list, i, v) if (!add_state(v, &set)) return false;
 	if (!list && !add_state(right, &set))
 		return false;
 	set = negated ? ~set & 31u : set;
@@ -174,8 +176,9 @@ static bool verdict(struct nft_rule *rule, const char *kind, const json_t *value
 		const char *kind, *name;
 		bool target;
 	} verdicts[] = {
-		{"accept", "ACCEPT", false}, {"drop", "DROP", false},	  {"reject", "REJECT", false},
-		{"jump", "JUMP", true},	     {"goto", "GOTO", true},	  {"return", "RETURN", false},
+		{"accept", "ACCEPT", false},	 {"drop", "DROP", false},
+		{"reject", "REJECT", false},	 {"jump", "JUMP", true},
+		{"goto", "GOTO", true},		 {"return", "RETURN", false},
 		{"continue", "CONTINUE", false},
 	};
 	for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++)
@@ -222,7 +225,8 @@ void nft_rule_read(const json_t *expr, const char *family, const char *table, co
 	out->packets = out->octets = 0;
 	size_t i;
 	json_t *e;
-	json_array_foreach(expr, i, e) {
+	json_array_foreach(expr, i, e)
+	{
 		void *first = json_object_iter((json_t *)e);
 		if (!first || json_object_size(e) != 1 ||
 		    !expression(&r, json_object_iter_key(first), json_object_iter_value(first)))

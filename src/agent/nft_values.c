@@ -138,10 +138,12 @@ static bool protocol_value(const json_t *v, struct nft_values *out)
 		const char *name;
 		unsigned number;
 	} names[] = {
-		{"icmp", 1},  {"igmp", 2}, {"ipencap", 4}, {"tcp", 6},	{"udp", 17}, {"dccp", 33},
-		{"ipv6", 41}, {"gre", 47}, {"esp", 50},	   {"ah", 51},	{"icmpv6", 58},
-		{"ipv6-icmp", 58}, {"ospf", 89}, {"ospfigp", 89}, {"ipip", 94}, {"pim", 103},
-		{"comp", 108}, {"ipcomp", 108}, {"vrrp", 112}, {"sctp", 132}, {"udplite", 136},
+		{"icmp", 1},	  {"igmp", 2},	   {"ipencap", 4}, {"tcp", 6},
+		{"udp", 17},	  {"dccp", 33},	   {"ipv6", 41},   {"gre", 47},
+		{"esp", 50},	  {"ah", 51},	   {"icmpv6", 58}, {"ipv6-icmp", 58},
+		{"ospf", 89},	  {"ospfigp", 89}, {"ipip", 94},   {"pim", 103},
+		{"comp", 108},	  {"ipcomp", 108}, {"vrrp", 112},  {"sctp", 132},
+		{"udplite", 136},
 	};
 	json_int_t number = json_is_integer(v) ? json_integer_value(v) : -1;
 	const char *name = json_string_value(v);
@@ -150,7 +152,10 @@ static bool protocol_value(const json_t *v, struct nft_values *out)
 			number = names[i].number;
 	if (number < 0 || number > 255)
 		return false;
-	const char *known = number == 1 ? "ICMP" : number == 6 ? "TCP" : number == 17 ? "UDP" : NULL;
+	const char *known = number == 1	   ? "ICMP"
+			    : number == 6  ? "TCP"
+			    : number == 17 ? "UDP"
+					   : NULL;
 	return known ? add(out, "%s", known) : add(out, "%d", (int)number);
 }
 
@@ -164,7 +169,8 @@ static bool scalar(const json_t *v, enum nft_field field, struct nft_values *out
 {
 	unsigned port;
 	if (is_address(field))
-		return json_is_string(v) && address_value(json_string_value(v), family_of(field), out);
+		return json_is_string(v) &&
+		       address_value(json_string_value(v), family_of(field), out);
 	if (field == NFT_PROTOCOL)
 		return protocol_value(v, out);
 	if (field == NFT_SOURCE_PORT || field == NFT_DESTINATION_PORT)
@@ -205,9 +211,7 @@ static bool all(const json_t *list, enum nft_field field, struct nft_values *out
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach(list, i, v)
-		if (!one(v, field, out))
-			return false;
+	json_array_foreach(list, i, v) if (!one(v, field, out)) return false;
 	return true;
 }
 
@@ -216,7 +220,8 @@ static const json_t *set_named(const json_t *sets, const char *family, const cha
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(sets, i, s) {
+	json_array_foreach(sets, i, s)
+	{
 		const char *f = json_string_value(json_object_get(s, "family"));
 		const char *t = json_string_value(json_object_get(s, "table"));
 		const char *n = json_string_value(json_object_get(s, "name"));

@@ -65,7 +65,8 @@ static bool leaflist(struct buf *out, const struct batch_value *v)
 	json_t *list = json_loadb((const char *)v->s.bytes, v->s.len, 0, NULL), *item;
 	bool strings = json_is_array(list);
 	size_t i;
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		size_t n = json_string_length(item);
 		strings &= json_is_string(item);
 		wire_put_head(out, 1, wire_bytes_size(TYPED_STRING, n));

@@ -26,6 +26,9 @@ void note_json(struct note *n, const char *path, const void *json, size_t len);
 void note_delete(struct note *n, const char *path);
 // Closes it. The bytes are one whole message (or the next part of a GetResponse).
 MUST_USE struct err note_finish(struct note *n);
-static inline bool note_full(const struct note *n) { return n->bytes.len >= NOTE_FULL; }
+static inline bool note_full(const struct note *n)
+{
+	return n->bytes.len >= NOTE_FULL;
+}
 // A leaf's value for the wire; JSON stays JSON. The views are the leaf's.
 struct gnmi_value note_value(const struct batch_value *v);

@@ -99,9 +99,9 @@ static void exec_child(const char *config, enum link_process which, int fd)
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	char *argv[] = {(char *)(uintptr_t)"gemel-agent", (char *)(uintptr_t)"--process", name,
-			(char *)(uintptr_t)"--config", (char *)(uintptr_t)config, NULL};
-	char *environment[] = {(char *)(uintptr_t)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	char *argv[] = {(char *)(uintptr_t) "gemel-agent", (char *)(uintptr_t) "--process", name,
+			(char *)(uintptr_t) "--config",	   (char *)(uintptr_t)config,	    NULL};
+	char *environment[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	execve("/proc/self/exe", argv, environment);
 	_exit(127);
 }
@@ -148,9 +148,9 @@ static void on_start_timer(evutil_socket_t fd, short what, void *ctx)
 static void start_later(struct parent_child *c)
 {
 	bool steady = clock_mono_ns() - c->started_ns > STEADY_S * NS_PER_S;
-	c->back_off_ms = steady || !c->back_off_ms ? BACK_OFF_MIN_MS
+	c->back_off_ms = steady || !c->back_off_ms		? BACK_OFF_MIN_MS
 			 : c->back_off_ms * 2 < BACK_OFF_MAX_MS ? c->back_off_ms * 2
-							       : BACK_OFF_MAX_MS;
+								: BACK_OFF_MAX_MS;
 	struct timeval t = {c->back_off_ms / 1000, c->back_off_ms % 1000 * 1000};
 	event_add(c->timer, &t);
 }
@@ -215,7 +215,8 @@ static struct err own_files(int folder, const char *path, uid_t uid)
 		return err_system("%s", path);
 	struct err e = OK;
 	for (struct dirent *f; e.code == ERR_NONE && (f = readdir(d));) {
-		scoped(fd) int fd = openat(folder, f->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		scoped(fd) int fd =
+			openat(folder, f->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 		struct stat s;
 		if (fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode))
 			e = own(fd, f->d_name, uid, 0600);

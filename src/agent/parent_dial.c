@@ -24,7 +24,8 @@ struct dialling {
 	uint16_t port;
 };
 
-static struct err address_of(const char *text, uint16_t port, struct sockaddr_storage *out, int *len)
+static struct err address_of(const char *text, uint16_t port, struct sockaddr_storage *out,
+			     int *len)
 {
 	char both[128];
 	*len = sizeof *out;
@@ -61,9 +62,9 @@ static void answer(struct parent *p, uint32_t id, int fd, const char *error)
 	scoped(buf) struct buf b = {0};
 	buf_be32(&b, id);
 	link_put_text(&b, error);
-	struct err e = b.failed ? err_make(ERR_LIMIT, "out of memory")
-				: link_send(p->children[LINK_WIRE].link, LINK_DIALLED, b.data,
-					    b.len, fd);
+	struct err e =
+		b.failed ? err_make(ERR_LIMIT, "out of memory")
+			 : link_send(p->children[LINK_WIRE].link, LINK_DIALLED, b.data, b.len, fd);
 	if (e.code != ERR_NONE)
 		log_debug("%s", e.text);
 }

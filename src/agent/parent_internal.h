@@ -27,7 +27,7 @@ struct parent {
 	const struct agent_conf *conf;
 	struct event_base *base;
 	struct parent_child children[LINK_PROCESSES];
-	int listener; // -1: none
+	int listener;		 // -1: none
 	pid_t runs[PARENT_RUNS]; // programs under way
 	struct event *token_timer;
 	int64_t token_changed_ns; // of the file that was sent last

@@ -15,8 +15,8 @@
 
 static void exec_program(const char *const *argv, int out)
 {
-	char *environment[] = {(char *)(uintptr_t)"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-			       (char *)(uintptr_t)"LC_ALL=C", NULL};
+	char *environment[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+			       (char *)(uintptr_t) "LC_ALL=C", NULL};
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -34,8 +34,9 @@ static void answer(struct parent *p, uint32_t id, int fd, const char *error)
 	scoped(buf) struct buf b = {0};
 	buf_be32(&b, id);
 	link_put_text(&b, error);
-	struct err e = b.failed ? err_make(ERR_LIMIT, "out of memory")
-				: link_send(p->children[LINK_APPLY].link, LINK_RAN, b.data, b.len, fd);
+	struct err e =
+		b.failed ? err_make(ERR_LIMIT, "out of memory")
+			 : link_send(p->children[LINK_APPLY].link, LINK_RAN, b.data, b.len, fd);
 	if (e.code != ERR_NONE)
 		log_debug("%s", e.text);
 }
@@ -64,9 +65,10 @@ static struct err run(struct parent *p, uint32_t id, const char *const *argv)
 
 struct err parent_run(struct parent *p, const struct link_message *m)
 {
-	static const char *const names[PROGRAMS] = {"nft: the ruleset is not read", "nft: rules are not watched",
-						    "lldpcli: LLDP is not read", "lldpcli: LLDP is not read",
-						    "lldpcli: LLDP is not watched"};
+	static const char *const names[PROGRAMS] = {
+		"nft: the ruleset is not read", "nft: rules are not watched",
+		"lldpcli: LLDP is not read", "lldpcli: LLDP is not read",
+		"lldpcli: LLDP is not watched"};
 	struct cursor in = cursor_over(m->bytes, m->len);
 	const char *argv[PROGRAM_ARGUMENTS];
 	uint32_t id = cursor_be32(&in);

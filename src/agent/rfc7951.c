@@ -48,7 +48,8 @@ static void put_base64(struct buf *out, const uint8_t *bytes, size_t n)
 	buf_u8(out, '"');
 	for (size_t i = 0; i < n; i += 3) {
 		size_t left = n - i;
-		uint32_t v = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
+		uint32_t v = (uint32_t)bytes[i] << 16 |
+			     (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
 			     (left > 2 ? bytes[i + 2] : 0);
 		buf_u8(out, (uint8_t)digits[v >> 18]);
 		buf_u8(out, (uint8_t)digits[v >> 12 & 63]);
@@ -105,7 +106,8 @@ static bool named(const struct path_elem *e, const char *name)
 	return strlen(name) == e->name_len && memcmp(name, e->name, e->name_len) == 0;
 }
 
-// The module of element i. Groupings take the namespace of the module that uses them (RFC 7950 7.13).
+// The module of element i. Groupings take the namespace of the module that uses them (RFC
+// 7950 7.13).
 static const char *module_of(const struct path *p, unsigned i)
 {
 	static const char *const roots[][2] = {
@@ -117,9 +119,10 @@ static const char *module_of(const struct path *p, unsigned i)
 		{"components", "openconfig-platform"},
 	};
 	// What we added to these models.
-	static const char *const own[] = {"hook",	 "default-action", "priority",	     "modelled",
-					  "raw",	 "handle",	   "not-modelled",   "jump-chain",
-					  "kernel-overruns", "connection-state", NULL};
+	static const char *const own[] = {
+		"hook",	  "default-action", "priority",	  "modelled",	     "raw",
+		"handle", "not-modelled",   "jump-chain", "kernel-overruns", "connection-state",
+		NULL};
 	const char *module = "gemel-agent";
 	for (size_t r = 0; r < sizeof roots / sizeof *roots; r++)
 		if (named(&p->elem[0], roots[r][0]))
@@ -209,7 +212,8 @@ static bool same_elem(const struct path_elem *a, const struct path_elem *b, bool
 // Closes what the previous leaf left open and opens what this one needs.
 static void descend(struct walk *w)
 {
-	unsigned last = w->now.elems - 1u, was = w->any ? w->before.elems - 1u : w->base, d = w->base;
+	unsigned last = w->now.elems - 1u, was = w->any ? w->before.elems - 1u : w->base,
+		 d = w->base;
 	while (d < last && d < was && same_elem(&w->now.elem[d], &w->before.elem[d], true))
 		d++;
 	for (unsigned i = was; i-- > d + 1;)

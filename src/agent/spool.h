@@ -5,9 +5,9 @@
 //     record:  u32 length  u8 kind  3 zeros  u64 record number  key_id[8]  u64 seq  u32 updates
 //              check[8] (SHA-256 of the 36 bytes before and the payload, cut)  payload
 //     acked:   u64 record number  check[8]
-// Records reach the page cache before they are sent: they outlive any death of the process. When all
-// segments are full the oldest goes, and what was in it unacknowledged is counted as lost. A torn or
-// changed record ends its segment when it is read again. Used by agent (wire).
+// Records reach the page cache before they are sent: they outlive any death of the process. When
+// all segments are full the oldest goes, and what was in it unacknowledged is counted as lost. A
+// torn or changed record ends its segment when it is read again. Used by agent (wire).
 #pragma once
 
 #include "lib/base/cursor.h"
@@ -50,9 +50,9 @@ MUST_USE struct err spool_ack(struct spool *s, const struct spool_place *sent,
 			      const uint8_t key_id[8], uint64_t seq);
 
 struct spool_counts {
-	uint64_t bytes, batches; // unacknowledged
+	uint64_t bytes, batches;	     // unacknowledged
 	uint64_t lost_updates, lost_batches; // since this process started
-	uint64_t lost_from, lost_to; // seq of the last loss
+	uint64_t lost_from, lost_to;	     // seq of the last loss
 };
 void spool_count(const struct spool *s, struct spool_counts *out);
 

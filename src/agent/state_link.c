@@ -114,7 +114,8 @@ static struct err record(struct cursor *c, struct tree *tree, int64_t time_ns)
 	unsigned kind = cursor_u8(c);
 	size_t n = cursor_be16(c);
 	const uint8_t *bytes = n <= PATH_TEXT_MAX ? cursor_take(c, n) : NULL;
-	ENSURE(bytes && kind >= RECORD_LEAF && kind <= RECORD_GONE, ERR_PEER, "STATE: broken record");
+	ENSURE(bytes && kind >= RECORD_LEAF && kind <= RECORD_GONE, ERR_PEER,
+	       "STATE: broken record");
 	memcpy(path, bytes, n);
 	path[n] = 0;
 	if (kind == RECORD_GONE) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// STATE: what changed in apply's tree, on its way to wire's. A group of changes that belong together
-// is one or more messages, the last without STATE_MORE:
+// STATE: what changed in apply's tree, on its way to wire's. A group of changes that belong
+// together is one or more messages, the last without STATE_MORE:
 //     u8 flags  i64 time_ns  records to the end
-//     record: u8 kind (1 leaf, 2 volatile leaf, 3 gone)  u16 length, path  value (batch.h) if a leaf
+//     record: u8 kind (1 leaf, 2 volatile leaf, 3 gone)  u16 length, path  value (batch.h) if a
+//     leaf
 // STATE_RESET: what follows in this group is the whole state.
 // Used by agent: apply writes, wire reads.
 #pragma once

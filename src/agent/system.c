@@ -142,8 +142,8 @@ static void processors(struct system *s, int64_t now_ns)
 	struct leaf_path p;
 	struct leaf_writer w = {s->tree, &p, now_ns, TREE_VOLATILE};
 	// cpu  user nice system idle iowait irq softirq steal
-	if (sscanf(read_again(s->processors, bytes), "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v,
-		   v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) < 4)
+	if (sscanf(read_again(s->processors, bytes), "cpu %llu %llu %llu %llu %llu %llu %llu %llu",
+		   v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) < 4)
 		return;
 	uint64_t total = 0;
 	for (int i = 0; i < 8; i++)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine itself: name, start, software, memory, processors and parts. Files of /proc are opened
-// before the sandbox closes and read again from their start.
-// Used by agent (apply).
+// The machine itself: name, start, software, memory, processors and parts. Files of /proc are
+// opened before the sandbox closes and read again from their start. Used by agent (apply).
 #pragma once
 
 #include "agent/tree.h"

@@ -399,8 +399,8 @@ static size_t emptied(const struct tree *t, const char *path, size_t n)
 	char text[PATH_TEXT_MAX + 1];
 	size_t best = n;
 	for (size_t at = n; at-- > 1;) {
-		bool entry_ends = path[at] == '/' && path[at - 1] == ']' &&
-				  (at < 2 || path[at - 2] != '\\');
+		bool entry_ends =
+			path[at] == '/' && path[at - 1] == ']' && (at < 2 || path[at - 2] != '\\');
 		if (!entry_ends)
 			continue;
 		memcpy(text, path, at);
@@ -467,5 +467,5 @@ const uint8_t *tree_wire(struct tree_leaf *leaf)
 void tree_forget_watcher(struct tree *t, unsigned watcher)
 {
 	for (struct tree_leaf *n = leftmost(t->root); n; n = successor(n))
-		n->known &= (uint8_t)~(1u << watcher);
+		n->known &= (uint8_t) ~(1u << watcher);
 }

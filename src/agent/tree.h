@@ -17,19 +17,19 @@ enum {
 	TREE_LEAVES_MAX = 1 << 20,
 	TREE_BYTES_MAX = 256 << 20,
 	TREE_VALUE_MAX = 32 << 10, // bytes of one value
-	TREE_WATCHERS = 8, // subscribers that may keep a match of their own on a leaf
+	TREE_WATCHERS = 8,	   // subscribers that may keep a match of their own on a leaf
 };
 
 enum tree_flag {
 	TREE_VOLATILE = 1, // counters: sampled, never on change
-	TREE_OWN = 2,      // the serving process's own; outlives tree_pass over "/"
+	TREE_OWN = 2,	   // the serving process's own; outlives tree_pass over "/"
 };
 
 struct tree_leaf {
 	char *path;
-	uint8_t *wire; // the gnmi.Path, made when first asked for: tree_wire
+	uint8_t *wire;		  // the gnmi.Path, made when first asked for: tree_wire
 	struct batch_value value; // strings are owned
-	int64_t time_ns;          // when it took this value
+	int64_t time_ns;	  // when it took this value
 	uint64_t match[TREE_WATCHERS];
 	uint8_t known; // bit per watcher: match is valid
 	uint8_t flags;
@@ -40,7 +40,7 @@ struct tree_leaf {
 	struct tree_leaf *left, *right, *parent;
 };
 
-struct tree; // opaque
+struct tree;		     // opaque
 struct tree *tree_new(void); // NULL: out of memory
 void tree_free(struct tree *t);
 size_t tree_leaves(const struct tree *t);
@@ -56,7 +56,8 @@ void tree_delete(struct tree *t, const char *path); // the leaf, or all below
 // The first leaf at or below `path`, and the next one still below it; NULL: none.
 struct tree_leaf *tree_first(const struct tree *t, const char *path);
 struct tree_leaf *tree_next(const struct tree_leaf *leaf, const char *path);
-// The first leaf behind `path` in order, whether that is there or not: to walk on later. "": the first.
+// The first leaf behind `path` in order, whether that is there or not: to walk on later. "": the
+// first.
 struct tree_leaf *tree_after(const struct tree *t, const char *path);
 bool tree_below(const char *leaf, const char *path);
 // The gnmi.Path of a leaf; NULL when memory is out.

@@ -11,8 +11,8 @@
 #define INTERVAL_MIN (NS_PER_S / 10)
 #define INTERVAL_MAX (24 * 3600 * NS_PER_S)
 
-static const char *const roots[] = {"/interfaces", "/network-instances", "/acl", "/lldp",
-				    "/system", "/components", "/gemel"};
+static const char *const roots[] = {"/interfaces", "/network-instances", "/acl",  "/lldp",
+				    "/system",	   "/components",	 "/gemel"};
 
 static bool known(const struct path_pattern *p)
 {
@@ -37,14 +37,15 @@ struct err watch_pattern(const struct Gnmi__Path *prefix, const struct Gnmi__Pat
 		return OK;
 	path_pattern_free(*out);
 	*out = NULL;
-	return err_make(ERR_NOT_FOUND, "%.300s: not here; this device has /interfaces, "
-				       "/network-instances, /acl, /lldp, /system, /components, /gemel",
+	return err_make(ERR_NOT_FOUND,
+			"%.300s: not here; this device has /interfaces, "
+			"/network-instances, /acl, /lldp, /system, /components, /gemel",
 			text);
 }
 
 struct err watch_encoding_of(int encoding, enum watch_encoding *out)
 {
-	*out = encoding == GNMI__ENCODING__PROTO	? WATCH_PROTO
+	*out = encoding == GNMI__ENCODING__PROTO       ? WATCH_PROTO
 	       : encoding == GNMI__ENCODING__JSON_IETF ? WATCH_JSON_IETF
 						       : WATCH_JSON;
 	ENSURE(*out != WATCH_JSON || encoding == GNMI__ENCODING__JSON, ERR_USAGE,
@@ -57,8 +58,10 @@ unsigned watch_what(const struct path_pattern *p)
 	static const struct {
 		const char *path;
 		unsigned what;
-	} of[] = {{"/interfaces", SAMPLE_INTERFACES}, {"/acl", SAMPLE_ACL},
-		  {"/system", SAMPLE_SYSTEM},	      {"/gemel", SAMPLE_SYSTEM}};
+	} of[] = {{"/interfaces", SAMPLE_INTERFACES},
+		  {"/acl", SAMPLE_ACL},
+		  {"/system", SAMPLE_SYSTEM},
+		  {"/gemel", SAMPLE_SYSTEM}};
 	unsigned what = 0;
 	for (size_t i = 0; i < sizeof of / sizeof *of; i++)
 		if (path_match_towards(p, of[i].path, strlen(of[i].path)) ||
@@ -70,8 +73,8 @@ unsigned watch_what(const struct path_pattern *p)
 // Paths that have counters and nothing else: they do not change, they count.
 static bool counts_only(const struct path_pattern *p)
 {
-	static const char *const parts[] = {"/state/counters", "/matched-packets", "/matched-octets",
-					    "/total/instant", "/system/memory"};
+	static const char *const parts[] = {"/state/counters", "/matched-packets",
+					    "/matched-octets", "/total/instant", "/system/memory"};
 	const char *text = path_pattern_text(p);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (strstr(text, parts[i]))
@@ -82,11 +85,11 @@ static bool counts_only(const struct path_pattern *p)
 static struct err interval_of(uint64_t asked, int64_t fallback, const char *path, int64_t *out)
 {
 	*out = asked ? (int64_t)asked : fallback;
-	ENSURE(asked <= (uint64_t)INTERVAL_MAX, ERR_USAGE,
-	       "%.200s: an interval of more than a day", path);
+	ENSURE(asked <= (uint64_t)INTERVAL_MAX, ERR_USAGE, "%.200s: an interval of more than a day",
+	       path);
 	ENSURE(*out >= INTERVAL_MIN, ERR_USAGE,
-	       "%.200s: an interval of %lld ms is too short for this device: at least %lld ms", path,
-	       (long long)(*out / NS_PER_MS), INTERVAL_MIN / NS_PER_MS);
+	       "%.200s: an interval of %lld ms is too short for this device: at least %lld ms",
+	       path, (long long)(*out / NS_PER_MS), INTERVAL_MIN / NS_PER_MS);
 	return OK;
 }
 
@@ -115,7 +118,8 @@ static struct err item_read(const Gnmi__SubscriptionList *list, const Gnmi__Subs
 		TRY(interval_of(s->sample_interval, sample_ns, text, &out->interval_ns));
 		break;
 	default:
-		return err_make(ERR_USAGE, "%.200s: subscription mode %d does not exist", text, mode);
+		return err_make(ERR_USAGE, "%.200s: subscription mode %d does not exist", text,
+				mode);
 	}
 	if (s->heartbeat_interval)
 		TRY(interval_of(s->heartbeat_interval, 0, text, &out->heartbeat_ns));
@@ -133,7 +137,8 @@ struct err watch_read(const Gnmi__SubscriptionList *list, const char *device, in
 	       "subscription list mode %d does not exist", list->mode);
 	out->mode = (enum watch_mode)list->mode;
 	TRY(watch_encoding_of((int)list->encoding, &out->encoding));
-	if (list->prefix && list->prefix->target && strlen(list->prefix->target) < sizeof out->target)
+	if (list->prefix && list->prefix->target &&
+	    strlen(list->prefix->target) < sizeof out->target)
 		memcpy(out->target, list->prefix->target, strlen(list->prefix->target) + 1);
 	for (size_t i = 0; i < list->n_subscription; i++) {
 		struct err e = item_read(list, list->subscription[i], device, sample_ns, lenient,

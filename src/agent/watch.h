@@ -14,12 +14,12 @@ enum watch_encoding { WATCH_PROTO, WATCH_JSON, WATCH_JSON_IETF };
 struct watch_item {
 	struct path_pattern *pattern;
 	bool on_change, sampled; // TARGET_DEFINED: changes, and samples of what is volatile
-	bool only_volatile;      // the samples: of counters only
+	bool only_volatile;	 // the samples: of counters only
 	bool suppress_redundant;
-	int64_t interval_ns, heartbeat_ns; // 0: none
+	int64_t interval_ns, heartbeat_ns;  // 0: none
 	int64_t next_ns, next_heartbeat_ns; // monotonic
-	uint64_t version;                   // of the tree at the last sample
-	unsigned what;                      // enum sample_what to refresh before a sample
+	uint64_t version;		    // of the tree at the last sample
+	unsigned what;			    // enum sample_what to refresh before a sample
 	bool due, heartbeat_due;
 };
 
@@ -49,7 +49,7 @@ uint64_t watch_covers(const struct watch *w, struct tree_leaf *leaf, unsigned wa
 uint64_t watch_covers_once(const struct watch *w, const struct tree_leaf *leaf); // keeps nothing
 // Whether a subtree that went concerns any item that wants changes.
 bool watch_concerned(const struct watch *w, const char *gone);
-unsigned watch_what(const struct path_pattern *p); // enum sample_what
+unsigned watch_what(const struct path_pattern *p);    // enum sample_what
 void watch_schedule(struct watch *w, int64_t now_ns); // the first times
 // Marks what is due now; the earliest time after that, or 0: never.
 int64_t watch_due(struct watch *w, int64_t now_ns);

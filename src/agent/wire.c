@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that speaks with the network (wire_internal.h draws it). Here: its life, what the other
-// processes tell it, and the flush that hands changes to all who want them.
+// The process that speaks with the network (wire_internal.h draws it). Here: its life, what the
+// other processes tell it, and the flush that hands changes to all who want them.
 
 #include "agent/wire_internal.h"
 
@@ -172,7 +172,8 @@ static void drained(struct child *c, enum link_process peer)
 static struct err open_files(struct wire *w)
 {
 	scoped(fd) int state = open(w->conf->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped(fd) int spool = state < 0 ? -1 : openat(state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(fd) int spool =
+		state < 0 ? -1 : openat(state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool < 0)
 		return err_system("%s/spool", w->conf->state);
 	TRY(status_open(w, state));
@@ -195,11 +196,12 @@ static struct err start(struct child *c)
 
 static struct err sandbox(struct child *c, struct sandbox *s)
 {
-	// All files are open and the listener comes from the parent: it may use sockets, not make any.
+	// All files are open and the listener comes from the parent: it may use sockets, not make
+	// any.
 	static const char *const calls[] = {
-		"accept4",    "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
-		"recvmsg",    "sendmsg",    "recvfrom",	  "sendto",	 "readv",	"writev",
-		"pread64",    "pwrite64",   "ftruncate",  "fcntl",	 "ioctl",	NULL};
+		"accept4", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
+		"recvmsg", "sendmsg",	 "recvfrom",   "sendto",      "readv",	     "writev",
+		"pread64", "pwrite64",	 "ftruncate",  "fcntl",	      "ioctl",	     NULL};
 	s->syscalls = calls;
 	return OK;
 }
@@ -219,9 +221,9 @@ static struct err ready(struct child *c)
 }
 
 static const struct child_handler handlers[] = {
-	{LINK_LISTENER, on_listener},	{LINK_DIALLED, on_dialled},   {LINK_STATE, on_state},
-	{LINK_SAMPLED, on_sampled},	{LINK_IDENTITY, on_identity}, {LINK_BATCH_KEY, on_batch_key},
-	{LINK_SIGNED, on_signed},	{LINK_BEGIN, on_begin},	      {LINK_COMPLETE, on_complete},
+	{LINK_LISTENER, on_listener}, {LINK_DIALLED, on_dialled},   {LINK_STATE, on_state},
+	{LINK_SAMPLED, on_sampled},   {LINK_IDENTITY, on_identity}, {LINK_BATCH_KEY, on_batch_key},
+	{LINK_SIGNED, on_signed},     {LINK_BEGIN, on_begin},	    {LINK_COMPLETE, on_complete},
 	{LINK_ATTESTED, on_attested},
 };
 

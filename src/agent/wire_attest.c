@@ -37,7 +37,8 @@ static void on_end(void *ctx, struct grpc_call *c, enum grpc_status status, cons
 	struct attest *a = ctx;
 	if (a->call != c || status == GRPC_OK) // the message has been handled
 		return;
-	finish(a, wire_tls_refused(grpc_call_conn(c), err_make(grpc_status_err(status), "%s", text)),
+	finish(a,
+	       wire_tls_refused(grpc_call_conn(c), err_make(grpc_status_err(status), "%s", text)),
 	       NULL);
 }
 
@@ -106,7 +107,8 @@ static struct err ask_keys(struct attest *a, const Gemel__Enrolment__V1__Challen
 	scoped(buf) struct buf b = {0};
 	uint32_t mask = 0;
 	ENSURE(m->nonce.len >= 16 && m->nonce.len <= NONCE_MAX, ERR_PEER,
-	       "the challenge has a nonce of %zu bytes; 16 to %d are right", m->nonce.len, NONCE_MAX);
+	       "the challenge has a nonce of %zu bytes; 16 to %d are right", m->nonce.len,
+	       NONCE_MAX);
 	for (size_t i = 0; i < m->n_pcrs; i++) {
 		ENSURE(m->pcrs[i] < PCRS, ERR_PEER, "the challenge names PCR %u", m->pcrs[i]);
 		mask |= 1u << m->pcrs[i];

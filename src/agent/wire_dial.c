@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections to the twin: asked of the parent, which alone calls connect(). And how long to wait
-// after a failure: doubling, with a little chance in it, so that a thousand devices do not come back
-// in the same moment.
+// after a failure: doubling, with a little chance in it, so that a thousand devices do not come
+// back in the same moment.
 
 #include "agent/wire_internal.h"
 

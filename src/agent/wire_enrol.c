@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Joining, and renewal of the certificate (docs/contracts.md, Joining 2 to 4).
 //
-//     keys: BEGIN {pin, BeginRequest} -> TLS to the enrolment port: the chain must contain the pinned
-//     authority -> Begin -> ACTIVATE to keys -> COMPLETE -> Complete -> ENROLLED to keys -> IDENTITY
+//     keys: BEGIN {pin, BeginRequest} -> TLS to the enrolment port: the chain must contain the
+//     pinned authority -> Begin -> ACTIVATE to keys -> COMPLETE -> Complete -> ENROLLED to keys ->
+//     IDENTITY
 //
 // The token's secret is not here: keys made the proof. What the twin refuses goes to keys, which
 // forgets the token, and to people. What the network refuses is tried again with the same request.
-// When a third of the certificate's life has passed, Renew goes over telemetry's connection; near its
-// end, or after it, when that cannot be had, over the enrolment port.
+// When a third of the certificate's life has passed, Renew goes over telemetry's connection; near
+// its end, or after it, when that cannot be had, over the enrolment port.
 
 #include "agent/wire_internal.h"
 
@@ -118,7 +119,8 @@ static void on_complete(void *ctx, struct grpc_call *c, const uint8_t *message, 
 	Gemel__Enrolment__V1__CompleteAnswer *m =
 		gemel__enrolment__v1__complete_answer__unpack(NULL, n, message);
 	w->enrol.call = NULL;
-	struct err e = m ? enrol_send(w, m) : err_make(ERR_PEER, "the answer to Complete is broken");
+	struct err e =
+		m ? enrol_send(w, m) : err_make(ERR_PEER, "the answer to Complete is broken");
 	gemel__enrolment__v1__complete_answer__free_unpacked(m, NULL);
 	if (e.code != ERR_NONE) {
 		enrol_failed(w, e);
@@ -145,8 +147,9 @@ struct err enrol_complete(struct wire *w, const struct link_message *m)
 						 "quote: see the agent's log (keys)"));
 		return OK;
 	}
-	struct err e = grpc_call_unary(n->conn, METHOD("Complete"), request.at, cursor_left(&request),
-				       &complete_handlers, w, CALL_MS, &n->call);
+	struct err e =
+		grpc_call_unary(n->conn, METHOD("Complete"), request.at, cursor_left(&request),
+				&complete_handlers, w, CALL_MS, &n->call);
 	if (e.code != ERR_NONE)
 		enrol_failed(w, e);
 	return OK;
@@ -197,7 +200,8 @@ static struct err on_open(void *ctx, struct grpc_conn *conn)
 	struct x509_identity who;
 	TRY(tls_peer_identity(transport_ssl(grpc_conn_transport(conn)), &who));
 	ENSURE(strcmp(who.role, "telemetry") == 0 || strcmp(who.role, "enrolment") == 0, ERR_AUTH,
-	       "the certificate at the enrolment port is for \"%s%s\", not for the twin's enrolment",
+	       "the certificate at the enrolment port is for \"%s%s\", not for the twin's "
+	       "enrolment",
 	       who.role, who.device);
 	return OK;
 }
@@ -209,7 +213,8 @@ static void on_conn_end(void *ctx, struct grpc_conn *conn, struct err why)
 		return;
 	w->enrol.conn = NULL; // frees itself; nothing was judged
 	why = wire_tls_refused(conn, why);
-	enrol_failed(w, why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the connection") : why);
+	enrol_failed(w, why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the connection")
+					     : why);
 }
 
 static const struct grpc_conn_events conn_events = {.on_open = on_open, .on_end = on_conn_end};
@@ -220,7 +225,8 @@ static struct err connect_tls(struct wire *w, int fd)
 	const struct grpc_client_conf conf = {.authority = "enrolment"};
 	struct ssl_st *ssl = NULL;
 	struct transport *t = NULL;
-	struct err e = wire_tls_pinned(w, n->renewing ? w->identity.authority_pin : n->pin, &n->tls);
+	struct err e =
+		wire_tls_pinned(w, n->renewing ? w->identity.authority_pin : n->pin, &n->tls);
 	if (e.code == ERR_NONE)
 		e = tls_connection_new(n->tls, NULL, &ssl);
 	if (e.code != ERR_NONE) {

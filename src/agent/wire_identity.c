@@ -45,8 +45,8 @@ static struct err contexts(struct identity *id, const struct x509_chain *chain)
 {
 	const struct tls_conf client = {.side = TLS_CLIENT, .trust = id->trust, .alpn = alpn};
 	// X.2011 8.2.1-1: nobody reads this device without a certificate of the same authority.
-	const struct tls_conf server = {.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED,
-					.trust = id->trust, .alpn = alpn};
+	const struct tls_conf server = {
+		.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED, .trust = id->trust, .alpn = alpn};
 	TRY(tls_context_new(&client, &id->client));
 	TRY(tls_context_new(&server, &id->server));
 	TRY(tls_context_set_identity(id->client, chain, id->key));
@@ -110,8 +110,9 @@ struct err wire_identity(struct wire *w, const struct link_message *m)
 	wire_listen_ready(w);
 	if (!id.enrolled) {
 		status_set(w, "not enrolled",
-			   w->conf->token_file ? "put the token of `gemel device enrol` in token_file"
-					       : "set token_file in the agent's configuration");
+			   w->conf->token_file
+				   ? "put the token of `gemel device enrol` in token_file"
+				   : "set token_file in the agent's configuration");
 		return OK;
 	}
 	enrol_renew_at(w, id.renew_after_ns);
@@ -131,9 +132,10 @@ struct err wire_tls_refused(struct grpc_conn *conn, struct err why)
 		enum x509_refusal why;
 		const char *words;
 	} texts[] = {
-		{X509_UNKNOWN_AUTHORITY, "its chain does not have the authority that the token names, or "
-					 "that this device trusts: it is another twin, or someone in "
-					 "between"},
+		{X509_UNKNOWN_AUTHORITY,
+		 "its chain does not have the authority that the token names, or "
+		 "that this device trusts: it is another twin, or someone in "
+		 "between"},
 		{X509_WRONG_NAME, "its certificate is not for the role telemetry"},
 		{X509_EXPIRED, "its certificate has expired (is the clock right?)"},
 		{X509_NOT_YET_VALID, "its certificate is not yet valid (is the clock right?)"},
@@ -144,7 +146,7 @@ struct err wire_tls_refused(struct grpc_conn *conn, struct err why)
 		return why;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (texts[i].why == refusal)
-			return err_make(ERR_AUTH, "the twin is not believed: %s (%s)", texts[i].words,
-					x509_refusal_name(refusal));
+			return err_make(ERR_AUTH, "the twin is not believed: %s (%s)",
+					texts[i].words, x509_refusal_name(refusal));
 	return err_make(ERR_AUTH, "the twin is not believed: %s", x509_refusal_name(refusal));
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside wire*.c only: the process that speaks with the network. It has no capability, opens no file
-// and no socket; the TPM, the kernel and the disk's keys are in other processes.
+// Inside wire*.c only: the process that speaks with the network. It has no capability, opens no
+// file and no socket; the TPM, the kernel and the disk's keys are in other processes.
 //
-//     STATE from apply -> tree -> wire_flush -> subscribers   third parties, as they asked (dial-in)
+//     STATE from apply -> tree -> wire_flush -> subscribers   third parties, as they asked
+//     (dial-in)
 //                                            -> twin: chain -> SIGN -> SIGNED -> spool -> tunnel
 //     wire_session   the connection to telemetry: attested, then the tunnel, then gNMI inside it
-//     wire_enrol     the connection to the enrolment port: joining, and renewal when the other is away
-//     wire_attest    nonce -> quote by keys -> Attest or Renew, on either connection
+//     wire_enrol     the connection to the enrolment port: joining, and renewal when the other is
+//     away wire_attest    nonce -> quote by keys -> Attest or Renew, on either connection
 #pragma once
 
 #include "agent/chain.h"
@@ -62,7 +63,8 @@ struct identity {
 };
 // IDENTITY from keys. *changed: what exists should be made anew with it.
 MUST_USE struct err wire_identity(struct wire *w, const struct link_message *m);
-MUST_USE struct err wire_tls_pinned(struct wire *w, const uint8_t pin[32], struct tls_context **out);
+MUST_USE struct err wire_tls_pinned(struct wire *w, const uint8_t pin[32],
+				    struct tls_context **out);
 // Why a connection ended, in its on_end: when we refused the certificate, that.
 MUST_USE struct err wire_tls_refused(struct grpc_conn *conn, struct err why);
 
@@ -88,7 +90,13 @@ MUST_USE struct err wire_attested(struct wire *w, const struct link_message *m);
 void wire_attest_keys_away(struct attest *a); // keys died: the quote does not come
 
 // --- wire_session.c
-enum session_stage { SESSION_AWAY, SESSION_DIALLING, SESSION_PROVING, SESSION_REGISTERING, SESSION_UP };
+enum session_stage {
+	SESSION_AWAY,
+	SESSION_DIALLING,
+	SESSION_PROVING,
+	SESSION_REGISTERING,
+	SESSION_UP
+};
 struct session {
 	enum session_stage stage;
 	struct grpc_conn *conn;
@@ -119,7 +127,7 @@ struct enrol {
 	struct back_off back_off;
 };
 MUST_USE struct err enrol_start(struct wire *w);
-MUST_USE struct err enrol_begin(struct wire *w, const struct link_message *m);    // BEGIN
+MUST_USE struct err enrol_begin(struct wire *w, const struct link_message *m);	  // BEGIN
 MUST_USE struct err enrol_complete(struct wire *w, const struct link_message *m); // COMPLETE
 void enrol_renew_at(struct wire *w, int64_t wall_ns);
 // CompleteAnswer, of Complete or Renew, to keys.
@@ -136,7 +144,7 @@ struct waiter {
 struct samples {
 	struct waiter waiters[WAITERS_MAX];
 	uint32_t next_id;
-	unsigned fresh;	   // enum sample_what, read at
+	unsigned fresh; // enum sample_what, read at
 	int64_t fresh_ns;
 	struct event *ready, *late;
 };
@@ -192,7 +200,8 @@ void subscribers_state(struct wire *w); // there is a state now
 struct twin {
 	struct chain *chain;
 	struct spool *spool;
-	struct watch watch; // what telemetry last subscribed to; goes on into the spool while it is away
+	struct watch
+		watch; // what telemetry last subscribed to; goes on into the spool while it is away
 	bool watching;
 	struct subscriber *stream; // NULL: away
 	bool telling, wipe, missed, rotating, sampling;

@@ -64,8 +64,9 @@ static struct err take(struct wire *w, int fd)
 	struct grpc_conn *conn;
 	if (!w->identity.server || w->listen.connections >= LISTEN_MAX) {
 		close(fd);
-		return w->identity.server ? err_make(ERR_LIMIT, "%d clients are connected", LISTEN_MAX)
-					  : err_make(ERR_BUSY, "not enrolled yet: no certificate");
+		return w->identity.server
+			       ? err_make(ERR_LIMIT, "%d clients are connected", LISTEN_MAX)
+			       : err_make(ERR_BUSY, "not enrolled yet: no certificate");
 	}
 	struct err e = tls_connection_new(w->identity.server, NULL, &ssl);
 	if (e.code != ERR_NONE) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the spool to the stream, in order. Before the first batch of a key goes, the key is proved on
-// this connection (its certification travels with the proof), so that telemetry and the repository
-// can check it; while that is under way the pump waits.
+// From the spool to the stream, in order. Before the first batch of a key goes, the key is proved
+// on this connection (its certification travels with the proof), so that telemetry and the
+// repository can check it; while that is under way the pump waits.
 
 #include "agent/wire_internal.h"
 
@@ -59,10 +59,11 @@ static void passed(struct twin *t, const struct spool_record *r, bool sent)
 static struct err still_good(const struct buf *certified)
 {
 	Gemel__Enrolment__V1__CertifiedBatchKey *c =
-		gemel__enrolment__v1__certified_batch_key__unpack(NULL, certified->len, certified->data);
-	Gemel__Enrolment__V1__BatchKey *key =
-		c ? gemel__enrolment__v1__batch_key__unpack(NULL, c->batch_key.len, c->batch_key.data)
-		  : NULL;
+		gemel__enrolment__v1__certified_batch_key__unpack(NULL, certified->len,
+								  certified->data);
+	Gemel__Enrolment__V1__BatchKey *key = c ? gemel__enrolment__v1__batch_key__unpack(
+							  NULL, c->batch_key.len, c->batch_key.data)
+						: NULL;
 	bool good = key && key->until_ns > clock_wall_ns();
 	gemel__enrolment__v1__batch_key__free_unpacked(key, NULL);
 	gemel__enrolment__v1__certified_batch_key__free_unpacked(c, NULL);
@@ -73,8 +74,8 @@ static struct err still_good(const struct buf *certified)
 static struct err prove_key(struct wire *w, const uint8_t key_id[8])
 {
 	scoped(buf) struct buf certified = {0};
-	bool present = chain_ready(w->twin.chain) &&
-		       memcmp(chain_key_id(w->twin.chain), key_id, 8) == 0;
+	bool present =
+		chain_ready(w->twin.chain) && memcmp(chain_key_id(w->twin.chain), key_id, 8) == 0;
 	if (w->session.attest.stage != ATTEST_IDLE)
 		return OK; // when that one is done, the pump runs again
 	if (!present) {
@@ -167,7 +168,8 @@ void twin_pump(struct wire *w)
 	if (!call || !w->session.conn)
 		return;
 	struct err e = tell_losses(w, call);
-	if (e.code == ERR_NONE && t->sync_seq == UINT64_MAX && (e = send_sync(call)).code == ERR_NONE)
+	if (e.code == ERR_NONE && t->sync_seq == UINT64_MAX &&
+	    (e = send_sync(call)).code == ERR_NONE)
 		t->sync_seq = 0;
 	for (bool more = true; more && e.code == ERR_NONE && !grpc_call_full(call);)
 		e = step(w, call, &more);

@@ -63,7 +63,7 @@ static void on_capabilities(void *ctx, struct grpc_call *call, const uint8_t *me
 	m.supported_models = list;
 	m.n_supported_encodings = sizeof encodings / sizeof *encodings;
 	m.supported_encodings = encodings;
-	m.gnmi_version = (char *)(uintptr_t)"0.10.0";
+	m.gnmi_version = (char *)(uintptr_t) "0.10.0";
 	scoped(buf) struct buf out = {0};
 	uint8_t *at = buf_space(&out, gnmi__capability_response__get_packed_size(&m));
 	if (at)
@@ -119,7 +119,8 @@ static struct err get_json(struct get *g, const struct path_pattern *p, struct n
 	unsigned elems = fixed_elems(p);
 	char node[PATH_TEXT_MAX + 1] = "";
 	bool root = strcmp(path_pattern_text(p), "/") == 0;
-	for (struct tree_leaf *leaf = tree_after(g->wire->tree, ""); leaf; leaf = tree_next(leaf, "/")) {
+	for (struct tree_leaf *leaf = tree_after(g->wire->tree, ""); leaf;
+	     leaf = tree_next(leaf, "/")) {
 		if ((node[0] && tree_below(leaf->path, node)) ||
 		    !path_match_under(p, leaf->path, leaf->path_len))
 			continue;
@@ -135,7 +136,8 @@ static struct err get_json(struct get *g, const struct path_pattern *p, struct n
 
 static struct err get_proto(struct get *g, const struct path_pattern *p, struct note *note)
 {
-	for (struct tree_leaf *leaf = tree_after(g->wire->tree, ""); leaf; leaf = tree_next(leaf, "/"))
+	for (struct tree_leaf *leaf = tree_after(g->wire->tree, ""); leaf;
+	     leaf = tree_next(leaf, "/"))
 		if (path_match_under(p, leaf->path, leaf->path_len))
 			note_leaf(note, leaf);
 	return buf_check(&note->bytes, "Get");
@@ -148,9 +150,9 @@ static struct err get_answer(struct get *g, struct note *note)
 	note->bytes.limit = ANSWER_MAX;
 	for (unsigned i = 0; i < g->n; i++) {
 		note_start(note, g->encoding, g->target, clock_wall_ns());
-		struct err e = g->empty			     ? OK
+		struct err e = g->empty			    ? OK
 			       : g->encoding == WATCH_PROTO ? get_proto(g, g->patterns[i], note)
-							     : get_json(g, g->patterns[i], note);
+							    : get_json(g, g->patterns[i], note);
 		TRY(e);
 		ENSURE(note->writer.count || g->empty, ERR_NOT_FOUND, "%.300s: nothing is there",
 		       path_pattern_text(g->patterns[i]));
@@ -166,8 +168,10 @@ static void on_refreshed(void *ctx)
 	struct grpc_call *call = g->call;
 	struct err e = get_answer(g, &note);
 	if (e.code == ERR_LIMIT)
-		e = err_make(ERR_LIMIT, "the answer is larger than %d bytes: ask for less, or "
-					"Subscribe with mode ONCE", ANSWER_MAX);
+		e = err_make(ERR_LIMIT,
+			     "the answer is larger than %d bytes: ask for less, or "
+			     "Subscribe with mode ONCE",
+			     ANSWER_MAX);
 	if (e.code == ERR_NONE)
 		e = grpc_call_send(call, note.bytes.data, note.bytes.len);
 	grpc_call_fail(call, e);
@@ -179,8 +183,7 @@ static void on_get(void *ctx, struct grpc_call *call, const uint8_t *message, si
 {
 	struct get *g = ctx;
 	unsigned what = 0;
-	Gnmi__GetRequest *m =
-		n <= REQUEST_MAX ? gnmi__get_request__unpack(NULL, n, message) : NULL;
+	Gnmi__GetRequest *m = n <= REQUEST_MAX ? gnmi__get_request__unpack(NULL, n, message) : NULL;
 	struct err e = m ? get_read(g, m)
 			 : err_make(ERR_USAGE, "not a GetRequest of at most %d bytes", REQUEST_MAX);
 	gnmi__get_request__free_unpacked(m, NULL);
@@ -248,7 +251,8 @@ struct err service_start(struct wire *w, struct service *s, bool twin)
 	const struct grpc_limits limits = {.streams_max = 32};
 	*s = (struct service){w, grpc_server_new(&limits), twin};
 	ENSURE(s->grpc, ERR_LIMIT, "out of memory");
-	TRY(grpc_server_add(s->grpc, "/gnmi.gNMI/Capabilities", GRPC_UNARY, &capabilities_handlers, s));
+	TRY(grpc_server_add(s->grpc, "/gnmi.gNMI/Capabilities", GRPC_UNARY, &capabilities_handlers,
+			    s));
 	TRY(grpc_server_add(s->grpc, "/gnmi.gNMI/Get", GRPC_UNARY, &wire_get_handlers, s));
 	TRY(grpc_server_add(s->grpc, "/gnmi.gNMI/Set", GRPC_UNARY, &set_handlers, s));
 	return grpc_server_add(s->grpc, "/gnmi.gNMI/Subscribe", GRPC_BIDI, &wire_subscribe_handlers,

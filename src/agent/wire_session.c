@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connection to telemetry. This device listens on nothing for the twin: it dials, proves itself,
-// registers as a target of the gRPC tunnel, and serves gNMI in the sessions that telemetry opens.
+// The connection to telemetry. This device listens on nothing for the twin: it dials, proves
+// itself, registers as a target of the gRPC tunnel, and serves gNMI in the sessions that telemetry
+// opens.
 //
 //     AWAY -> DIALLING -> PROVING -> REGISTERING -> UP
-//       ^________|___________|____________|_________|   back-off: network 0.5 s..30 s, refused 10 s..5 min
+//       ^________|___________|____________|_________|   back-off: network 0.5 s..30 s, refused 10
+//       s..5 min
 //
 // What refuses it is told in the log and in the status file, in the twin's own words.
 
@@ -83,7 +85,8 @@ static void on_session(void *ctx, const char *target, const char *type, struct t
 
 static void on_tunnel_end(void *ctx, struct err why)
 {
-	session_failed(ctx, why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the tunnel") : why);
+	session_failed(ctx,
+		       why.code == ERR_NONE ? err_make(ERR_IO, "the twin ended the tunnel") : why);
 }
 
 static const struct tunnel_client_events tunnel_events = {on_registered, on_session, on_tunnel_end};
@@ -148,7 +151,8 @@ static void on_proved(struct attest *a, struct err why, const void *answer)
 	}
 	if (why.code == ERR_NONE) {
 		remember(s, a->key_id);
-		status_set(w, m->state[0] ? m->state : "connected", m->reason[0] ? m->reason : NULL);
+		status_set(w, m->state[0] ? m->state : "connected",
+			   m->reason[0] ? m->reason : NULL);
 		next_proof(s, m->again_after_ns);
 		if (s->stage == SESSION_PROVING)
 			why = register_target(w);
@@ -159,8 +163,8 @@ static void on_proved(struct attest *a, struct err why, const void *answer)
 		twin_pump(w);
 }
 
-// A fresh quote each hour comes with a fresh batch key: twin_new_key, then the pump asks for a proof
-// of it before it sends the first batch.
+// A fresh quote each hour comes with a fresh batch key: twin_new_key, then the pump asks for a
+// proof of it before it sends the first batch.
 static void on_again(evutil_socket_t fd, short what, void *ctx)
 {
 	struct wire *w = ctx;
@@ -190,7 +194,8 @@ static struct err connect_tls(struct wire *w, int fd)
 	struct ssl_st *ssl = NULL;
 	struct transport *t = NULL;
 	// X.2011 8.2.1-2: not any certificate of this authority, telemetry's.
-	struct err e = tls_connection_new(w->identity.client, &(struct tls_expect){.role = role}, &ssl);
+	struct err e =
+		tls_connection_new(w->identity.client, &(struct tls_expect){.role = role}, &ssl);
 	if (e.code != ERR_NONE) {
 		close(fd);
 		return e;
@@ -235,8 +240,8 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 
 static void on_overdue(evutil_socket_t fd, short what, void *ctx)
 {
-	session_failed(ctx, err_make(ERR_IO, "the twin did not let us in within %d s",
-				     OVERDUE_MS / 1000));
+	session_failed(
+		ctx, err_make(ERR_IO, "the twin did not let us in within %d s", OVERDUE_MS / 1000));
 }
 
 void session_enrolled(struct wire *w)

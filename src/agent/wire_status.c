@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people read: `status` in the state folder, a few lines of YAML that say how this device stands
-// with the twin and, when it is refused, why. The file was opened before the sandbox closed and is
-// written over in place. And the agent's own leaves, /gemel/agent/state.
+// What people read: `status` in the state folder, a few lines of YAML that say how this device
+// stands with the twin and, when it is refused, why. The file was opened before the sandbox closed
+// and is written over in place. And the agent's own leaves, /gemel/agent/state.
 
 #include "agent/wire_internal.h"
 
@@ -18,8 +18,8 @@ enum { TICK_S = 10 };
 
 struct err status_open(struct wire *w, int folder)
 {
-	w->status.fd = openat(folder, "status", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			      0644);
+	w->status.fd = openat(folder, "status",
+			      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	return w->status.fd < 0 ? err_system("status file") : OK;
 }
 
@@ -55,7 +55,8 @@ static void status_text(struct wire *w, struct buf *b)
 			   clock_format(id->until_ns, time));
 	buf_printf(b, "tpm: ");
 	quoted(b, id->tpm);
-	buf_printf(b, "spool: {batches: %" PRIu64 ", bytes: %" PRIu64 ", lost_updates: %" PRIu64 "}\n",
+	buf_printf(b,
+		   "spool: {batches: %" PRIu64 ", bytes: %" PRIu64 ", lost_updates: %" PRIu64 "}\n",
 		   spool.batches, spool.bytes, spool.lost_updates + w->twin.skipped);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // gNMI Subscribe (0.10, section 3.5). Third parties get it unsigned, as they asked: ONCE, POLL, and
-// STREAM with ON_CHANGE, SAMPLE and TARGET_DEFINED. A STREAM inside the tunnel is the twin's and goes
-// to wire_twin.c. State is told leaf by leaf, in the order of the tree, from where the last message
-// ended: a client that reads slowly costs one message's memory. One that does not read at all is
-// ended when its queue is full: what it missed could not be told any more.
+// STREAM with ON_CHANGE, SAMPLE and TARGET_DEFINED. A STREAM inside the tunnel is the twin's and
+// goes to wire_twin.c. State is told leaf by leaf, in the order of the tree, from where the last
+// message ended: a client that reads slowly costs one message's memory. One that does not read at
+// all is ended when its queue is full: what it missed could not be told any more.
 
 #include "agent/wire_internal.h"
 
@@ -55,7 +55,8 @@ static struct err send_note(struct subscriber *s)
 	struct err e = grpc_call_send(s->call, s->note.bytes.data, s->note.bytes.len);
 	buf_reset(&s->note.bytes);
 	if (e.code == ERR_BUSY)
-		return err_make(ERR_LIMIT, "updates are not read as fast as they come: subscribe again");
+		return err_make(ERR_LIMIT,
+				"updates are not read as fast as they come: subscribe again");
 	return e;
 }
 
@@ -93,7 +94,8 @@ static void tell(struct subscriber *s)
 {
 	struct tree_leaf *leaf = tree_after(s->wire->tree, s->at), *last = NULL;
 	struct err e = OK;
-	for (; leaf && e.code == ERR_NONE && !grpc_call_full(s->call); leaf = tree_next(leaf, "/")) {
+	for (; leaf && e.code == ERR_NONE && !grpc_call_full(s->call);
+	     leaf = tree_next(leaf, "/")) {
 		last = leaf;
 		if (!covers(s, leaf))
 			continue;
@@ -243,9 +245,10 @@ void subscribers_flushed(struct wire *w)
 		struct subscriber *s = &w->subscribers[i];
 		if (!s->call || s->signed_stream)
 			continue;
-		struct err e = s->failed ? err_make(ERR_LIMIT, "updates are not read as fast as they "
-							       "come: subscribe again")
-					 : send_note(s);
+		struct err e = s->failed
+				       ? err_make(ERR_LIMIT, "updates are not read as fast as they "
+							     "come: subscribe again")
+				       : send_note(s);
 		if (e.code != ERR_NONE)
 			subscriber_fail(s, e);
 	}
@@ -315,10 +318,11 @@ static void on_message(void *ctx, struct grpc_call *call, const uint8_t *message
 		twin_message(s->wire, message, n);
 		return;
 	}
-	Gnmi__SubscribeRequest *m = n <= REQUEST_MAX ? gnmi__subscribe_request__unpack(NULL, n, message)
-						     : NULL;
-	struct err e = m ? OK : err_make(ERR_USAGE, "not a SubscribeRequest of at most %d bytes",
-					 REQUEST_MAX);
+	Gnmi__SubscribeRequest *m =
+		n <= REQUEST_MAX ? gnmi__subscribe_request__unpack(NULL, n, message) : NULL;
+	struct err e =
+		m ? OK
+		  : err_make(ERR_USAGE, "not a SubscribeRequest of at most %d bytes", REQUEST_MAX);
 	if (e.code == ERR_NONE)
 		e = s->subscribed ? poll_again(s, m) : subscribe(s, m);
 	gnmi__subscribe_request__free_unpacked(m, NULL);
@@ -347,7 +351,8 @@ static void on_half_close(void *ctx, struct grpc_call *call)
 	struct subscriber *s = ctx;
 	s->half_closed = true;
 	if (!s->subscribed)
-		subscriber_fail(s, err_make(ERR_USAGE, "the call ended without a subscription list"));
+		subscriber_fail(s,
+				err_make(ERR_USAGE, "the call ended without a subscription list"));
 	else if (s->watch.mode == WATCH_POLL && !s->signed_stream && !s->telling && !s->sampling)
 		subscriber_done(s);
 }

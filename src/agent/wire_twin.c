@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The signed stream to the twin. What telemetry subscribed to last goes on into the spool while it is
-// away; the stream only reads the spool, in order, from what is not acknowledged.
+// The signed stream to the twin. What telemetry subscribed to last goes on into the spool while it
+// is away; the stream only reads the spool, in order, from what is not acknowledged.
 //
 //     changes, samples, tellings -> chain -> keys signs -> spool -> pump -> Subscribe in the tunnel
 //                                                            ^-- BatchAck
 //
 // A *telling* puts the whole state into the chain, in portions that other changes pass between. It
-// begins by deleting what it is about to tell (`wipes`) when the twin may know of things that are no
-// longer so: after this process started anew, after a failure, and for paths that were not subscribed
-// before. A new key begins a new chain and a telling. X.2011 8.3.1-5, 9.2-source.
+// begins by deleting what it is about to tell (`wipes`) when the twin may know of things that are
+// no longer so: after this process started anew, after a failure, and for paths that were not
+// subscribed before. A new key begins a new chain and a telling. X.2011 8.3.1-5, 9.2-source.
 //
 // A chain with a hole in it proves nothing behind the hole: when the spool overflowed or the twin
-// refuses a batch for its place, the rest of that chain is given up (and counted as lost), and a new
-// one begins.
+// refuses a batch for its place, the rest of that chain is given up (and counted as lost), and a
+// new one begins.
 
 #include "agent/wire_internal.h"
 
@@ -71,8 +71,8 @@ static void tell_again(struct twin *t, bool wipe)
 // below the root of its model.
 static const char *wipe_of(const struct path_pattern *p)
 {
-	static const char *const with_lists[] = {"/interfaces", "/network-instances", "/acl", "/lldp",
-						 "/components"};
+	static const char *const with_lists[] = {"/interfaces", "/network-instances", "/acl",
+						 "/lldp", "/components"};
 	const char *text = path_pattern_text(p);
 	for (size_t i = 0; i < sizeof with_lists / sizeof *with_lists; i++)
 		if (tree_below(text, with_lists[i]))
@@ -209,7 +209,8 @@ void twin_gone(struct wire *w, const char *path)
 void twin_leaf(struct wire *w, struct tree_leaf *leaf)
 {
 	struct twin *t = &w->twin;
-	if (!t->watching || !(watch_covers(&t->watch, leaf, TWIN_WATCHER) & watch_on_change(&t->watch)))
+	if (!t->watching ||
+	    !(watch_covers(&t->watch, leaf, TWIN_WATCHER) & watch_on_change(&t->watch)))
 		return;
 	group(w);
 	chain_update(t->chain, leaf);
@@ -324,7 +325,8 @@ struct err twin_subscribe(struct wire *w, struct subscriber *s)
 	t->stream = s;
 	s->signed_stream = true;
 	if (before)
-		subscriber_fail(before, err_make(ERR_CONFLICT, "a newer subscription took its place"));
+		subscriber_fail(before,
+				err_make(ERR_CONFLICT, "a newer subscription took its place"));
 	t->sent = spool_unacked(t->spool);
 	t->last_number = spool_acked(t->spool);
 	t->gap = false;
@@ -400,7 +402,8 @@ static void strike(struct wire *w)
 	do
 		if (spool_next(t->spool, &at, &t->record, &r, &more).code != ERR_NONE)
 			return;
-	while (more && (r.kind != SPOOL_BATCH || (t->has_broken && !memcmp(t->broken, r.key_id, 8))));
+	while (more &&
+	       (r.kind != SPOOL_BATCH || (t->has_broken && !memcmp(t->broken, r.key_id, 8))));
 	if (!more || r.number > t->last_number)
 		return; // nothing waits, or it was not sent
 	t->strikes = r.number == t->stuck ? t->strikes + 1 : 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The certificate of role control: its key is made here and never leaves. It is renewed when two
-// thirds of its life are spent; devices' certificates are believed under the root that came with it.
+// thirds of its life are spent; devices' certificates are believed under the root that came with
+// it.
 #include "control/control.h"
 
 #include "lib/base/clock.h"
@@ -14,8 +15,8 @@ struct err certificate_start(struct control *c)
 	static const char *const alpn[] = {"h2", NULL};
 	c->trust = x509_trust_new();
 	ENSURE(c->trust, ERR_LIMIT, "out of memory");
-	const struct tls_conf conf = {.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED,
-				      .trust = c->trust, .alpn = alpn};
+	const struct tls_conf conf = {
+		.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED, .trust = c->trust, .alpn = alpn};
 	TRY(tls_context_new(&conf, &c->tls));
 	return sign_key_generate(SIGN_P256, &c->next_key);
 }
@@ -28,7 +29,7 @@ static struct err ask(struct control *c)
 	TRY(x509_csr_make(c->next_key, "control", &csr));
 	Ipc__CertRequest m = IPC__CERT_REQUEST__INIT;
 	m.id = ++c->asked;
-	m.role = (char *)(uintptr_t)"control";
+	m.role = (char *)(uintptr_t) "control";
 	m.csr = (ProtobufCBinaryData){csr.len, csr.data};
 	return process_send(c->p, PROCESS_MANAGEMENT, IPC_CERT_REQUEST, &m.base);
 }

@@ -3,6 +3,7 @@
 
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
+#include "lib/gnmi/grpc.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,7 @@ static struct err listener(struct process *p, const char *name, int fd)
 static struct err ready(struct process *p)
 {
 	struct control *c = p->self;
-	ENSURE(event_add(c->tick, &(struct timeval){.tv_sec = 1}) == 0, ERR_LIMIT,
-	       "out of memory");
+	ENSURE(event_add(c->tick, &(struct timeval){.tv_sec = 1}) == 0, ERR_LIMIT, "out of memory");
 	return OK;
 }
 
@@ -68,7 +68,11 @@ static void stop(struct process *p)
 	event_free(c->tick);
 	door_clear(c);
 	certificate_clear(c);
-	// The connections and their table go with the process.
+	p->self = NULL;
+	if (c->connections) // they use it until the process ends, which is now
+		return;
+	grpc_server_free(c->grpc);
+	free(c);
 }
 
 static const struct process_handler handlers[] = {{IPC_CERT_ISSUED, on_issued}};

@@ -18,7 +18,7 @@ struct control {
 	struct x509_trust *trust;
 	struct sign_key *key, *next_key;
 	bool has_root;
-	uint64_t asked;	     // id of CERT_REQUEST
+	uint64_t asked;	      // id of CERT_REQUEST
 	int64_t ask_again_ns; // monotonic
 	struct event *tick;
 	// door.c

@@ -170,6 +170,11 @@ size_t keep_count(const struct keep *k, const char *table)
 	return n;
 }
 
+bool keep_was_torn(const struct keep *k)
+{
+	return k->torn;
+}
+
 uint64_t keep_revision(const struct keep *k)
 {
 	return k->revision;

@@ -45,5 +45,7 @@ MUST_USE struct err keep_scan(const struct keep *k, const char *table, keep_each
 MUST_USE struct err keep_scan_prefix(const struct keep *k, const char *table, const char *prefix,
 				     keep_each_fn each, void *ctx);
 size_t keep_count(const struct keep *k, const char *table);
+// The last change on disk was torn (a power cut, or a hand) and was dropped: people should know.
+bool keep_was_torn(const struct keep *k);
 // Grows with every commit, over restarts.
 uint64_t keep_revision(const struct keep *k);

@@ -96,7 +96,7 @@ static struct err read_all(int fd, struct buf *out)
 struct reading {
 	struct keep_rows rows;
 	uint64_t generation, counter, changes;
-	bool complete;
+	bool complete, torn;
 	bool sealed_otherwise; // a whole head, and not under this key: no power cut makes that
 };
 
@@ -142,14 +142,15 @@ static struct err file_load(struct keep *k, int fd, struct reading *r)
 		struct cursor length = c;
 		uint32_t n = cursor_be32(&length);
 		struct cursor sealed = cursor_sub(&length, n);
+		r->torn = sealed.failed;
 		if (sealed.failed)
-			break; // torn: it was never acknowledged
+			break; // it was never acknowledged
 		if (n <= AEAD_TAG || n > KEEP_RECORD_MAX)
 			e = err_make(ERR_CORRUPT, "a record of %u bytes", n);
 		else
 			e = record_open(k, r, s, &sealed);
 		if (e.code == ERR_CORRUPT && cursor_left(&length) == 0) {
-			log_warning("the last change in the state was torn and is dropped");
+			r->torn = true;
 			e = OK;
 			break;
 		}
@@ -180,6 +181,9 @@ struct err keep_load(struct keep *k)
 		if (there && r[i].generation > 1)
 			e = err_make(ERR_CORRUPT, "no complete state is left");
 	}
+	k->torn = any && r[best].torn;
+	if (k->torn)
+		log_warning("the last change in the state was torn and is dropped");
 	k->rows = r[best].rows;
 	keep_rows_clear(&r[!best].rows);
 	k->current = best;

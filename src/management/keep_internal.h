@@ -28,6 +28,7 @@ struct keep {
 	struct seal_segment *segment;
 	uint64_t generation, revision;
 	off_t at, snapshot_end;
+	bool torn;   // the last change was dropped at the start
 	bool broken; // a write failed: the next change begins a new generation
 	struct keep_rows rows;
 	struct buf pending; // operations

@@ -30,6 +30,11 @@ static struct err start_parts(struct management *m)
 	TRY(api_start(m));
 	TRY(authority_start(m));
 	TRY(inventory_targets(m));
+	if (keep_was_torn(m->keep)) // X.2011 8.3.3-9
+		alert(m, "high", "management.state-torn", "management", "",
+		      "The last change in management's state was torn and was dropped.",
+		      "After a power cut nothing is to be done: it was never acknowledged. Else compare "
+		      "accounts and devices with the ledger.", 1);
 	return login_first(m);
 }
 

@@ -331,7 +331,7 @@ void http_free(struct http *h)
 struct err http_listen(struct http *h, enum http_door door, int fd)
 {
 	struct evconnlistener *l = evconnlistener_new(
-		h->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, fd);
+		h->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	ENSURE(l, ERR_IO, "cannot listen on the %s socket", door == DOOR_API ? "api" : "console");
 	if (!evhttp_bind_listener(h->doors[door].ev, l)) {
 		evconnlistener_free(l);

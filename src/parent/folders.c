@@ -99,8 +99,8 @@ struct err folders_write(struct parent *p, const char *name, const void *bytes, 
 {
 	char new[64];
 	snprintf(new, sizeof new, "%.48s.new", name);
-	scoped(fd) int fd = openat(p->state, new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-				   0644);
+	scoped(fd) int fd =
+		openat(p->state, new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0 || fchmod(fd, 0644) < 0)
 		return err_system("%s/%s", p->conf->state, new);
 	ssize_t written = write(fd, bytes, n);

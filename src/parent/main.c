@@ -14,29 +14,16 @@ extern const struct process_part telemetry_part, control_part, repository_part, 
 	management_part, northbound_part, keys_part;
 
 static const struct process_part *const parts[] = {
-#ifdef HAVE_KEYS
 	&keys_part,
-#endif
-#ifdef HAVE_REPOSITORY
 	&repository_part,
-#endif
-#ifdef HAVE_MANAGEMENT
 	&management_part,
-#endif
-#ifdef HAVE_MODELS
 	&models_part,
-#endif
-#ifdef HAVE_TELEMETRY
 	&telemetry_part,
-#endif
-#ifdef HAVE_CONTROL
 	&control_part,
-#endif
-#ifdef HAVE_NORTHBOUND
 	&northbound_part,
-#endif
 };
 enum { PARTS = sizeof parts / sizeof *parts };
+_Static_assert(PARTS == PROCESS_COUNT - 1, "all but the parent");
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -50,10 +37,11 @@ static const struct option options[] = {
 
 static int usage(FILE *out, int status)
 {
-	fprintf(out, "usage: gemeld --config FILE        run\n"
-		     "       gemeld --check-config FILE  say whether it is good, and what is not\n"
-		     "       gemeld --describe-config    print every key with its meaning and default\n"
-		     "       gemeld --version | --help\n");
+	fprintf(out,
+		"usage: gemeld --config FILE        run\n"
+		"       gemeld --check-config FILE  say whether it is good, and what is not\n"
+		"       gemeld --describe-config    print every key with its meaning and default\n"
+		"       gemeld --version | --help\n");
 	return status;
 }
 

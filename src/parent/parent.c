@@ -23,7 +23,8 @@ enum {
 	LOCKED = 64 << 20, // bytes of memory that may be locked: secrets
 };
 
-static const enum process_id waves[][4] = { // ended by PROCESS_PARENT
+static const enum process_id waves[][4] = {
+	// ended by PROCESS_PARENT
 	{PROCESS_NORTHBOUND, PROCESS_CONTROL, PROCESS_TELEMETRY},
 	{PROCESS_MODELS, PROCESS_MANAGEMENT},
 	{PROCESS_REPOSITORY},
@@ -159,8 +160,8 @@ static struct err add_units(struct parent *p, const struct process_part *const *
 	for (size_t i = 0; i < n; i++) {
 		struct unit *u = calloc(1, sizeof *u);
 		ENSURE(u, ERR_LIMIT, "out of memory");
-		*u = (struct unit){.parent = p, .id = parts[i]->id, .part = parts[i],
-				   .state_dir = -1};
+		*u = (struct unit){
+			.parent = p, .id = parts[i]->id, .part = parts[i], .state_dir = -1};
 		p->units[u->id] = u;
 	}
 	return OK;

@@ -21,7 +21,7 @@ struct unit {
 	pid_t pid;		// 0: not running
 	struct ipc_channel *ch; // NULL: not running
 	bool ready;
-	int state_dir; // -1: has none
+	int state_dir;	      // -1: has none
 	int64_t started_ns;   // wall
 	int64_t started_mono; // 0: never
 	int back_off_ms;
@@ -29,7 +29,7 @@ struct unit {
 	// for PROCESS_STATUS
 	uint32_t restarts, uid;
 	char sandbox[200], last_exit[256];
-	char ending[256]; // why we end it ourselves; "" when we do not
+	char ending[256];   // why we end it ourselves; "" when we do not
 	int64_t accused_ns; // start of the minute in which `accusations` are counted
 	unsigned accusations;
 	struct dial *dials;

@@ -47,8 +47,9 @@ static double cpu_seconds(pid_t pid)
 		return 0;
 	// After the name, which may hold anything: state, then fields 4 to 13, then the times.
 	const char *rest = strrchr(text, ')');
-	if (!rest || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-			    &user, &kernel) != 2)
+	if (!rest ||
+	    sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+		   &user, &kernel) != 2)
 		return 0;
 	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -80,8 +81,11 @@ void status_send(struct parent *p)
 		return;
 	if (!parent_started_ns)
 		parent_started_ns = clock_wall_ns();
-	const struct unit self = {.id = PROCESS_PARENT, .pid = getpid(), .uid = geteuid(),
-				  .started_ns = parent_started_ns, .ready = true,
+	const struct unit self = {.id = PROCESS_PARENT,
+				  .pid = getpid(),
+				  .uid = geteuid(),
+				  .started_ns = parent_started_ns,
+				  .ready = true,
 				  .sandbox = "none: it parses no network byte"};
 	describe(&self, &items[0]);
 	list[0] = &items[0];
@@ -146,7 +150,8 @@ struct err status_metrics(struct unit *u, const struct ipc_message *m)
 {
 	static uint8_t bytes[METRICS_MOST];
 	const struct figure own[] = {
-		{"gemel_process_resident_bytes", "Resident memory", (double)resident(u->pid), false},
+		{"gemel_process_resident_bytes", "Resident memory", (double)resident(u->pid),
+		 false},
 		{"gemel_process_cpu_seconds_total", "CPU time since its start", cpu_seconds(u->pid),
 		 true},
 		{"gemel_process_restarts_total", "Times that it was started again", u->restarts,
@@ -176,9 +181,10 @@ void status_own_metrics(struct parent *p)
 	for (int i = 0; i < PROCESS_COUNT; i++)
 		running += p->units[i] && p->units[i]->ready;
 	const struct figure own[] = {
-		{"gemel_process_resident_bytes", "Resident memory", (double)resident(getpid()), false},
-		{"gemel_process_cpu_seconds_total", "CPU time since its start", cpu_seconds(getpid()),
-		 true},
+		{"gemel_process_resident_bytes", "Resident memory", (double)resident(getpid()),
+		 false},
+		{"gemel_process_cpu_seconds_total", "CPU time since its start",
+		 cpu_seconds(getpid()), true},
 		{"gemel_processes_running", "Processes that are READY", running, false},
 	};
 	size_t n = pack_figures("parent", own, sizeof own / sizeof *own, bytes, sizeof bytes);

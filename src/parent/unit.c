@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One process: fork, re-execute (a fresh address space with its own randomisation, nothing of ours
-// in memory), hand over what it may have, and again when it dies. It is joined with a neighbour when
-// both are READY: neither waits for one that cannot start.
+// in memory), hand over what it may have, and again when it dies. It is joined with a neighbour
+// when both are READY: neither waits for one that cannot start.
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/ipc/messages.pb-c.h"
@@ -20,7 +20,7 @@ enum {
 	CHILD_FD = 3,
 	BACK_OFF_LEAST_MS = 100,
 	BACK_OFF_MOST_MS = 10000,
-	STEADY_S = 30, // who ran that long starts again at once
+	STEADY_S = 30,	      // who ran that long starts again at once
 	ACCUSATIONS_MOST = 5, // a minute
 };
 
@@ -166,7 +166,7 @@ static void keep_variable(char **environment, size_t *n, char *room, size_t size
 static void become(const struct unit *u, int fd)
 {
 	char credentials[512], asan[512], ubsan[512];
-	char *argv[] = {(char *)(uintptr_t)"gemeld", (char *)(uintptr_t)"--process",
+	char *argv[] = {(char *)(uintptr_t) "gemeld", (char *)(uintptr_t) "--process",
 			(char *)(uintptr_t)process_name(u->id), NULL};
 	char *environment[4] = {NULL};
 	size_t n = 0;
@@ -260,7 +260,8 @@ void unit_ended(struct unit *u, int status)
 	unit_end(u, "");
 	u->pid = 0;
 	if (u->ending[0])
-		snprintf(u->last_exit, sizeof u->last_exit, "ended by the parent: %.200s", u->ending);
+		snprintf(u->last_exit, sizeof u->last_exit, "ended by the parent: %.200s",
+			 u->ending);
 	else if (WIFSIGNALED(status))
 		snprintf(u->last_exit, sizeof u->last_exit, "signal %d (%s)%s", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)),

@@ -4,6 +4,7 @@
 #include "lib/base/clock.h"
 #include "lib/crypto/sign.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct chain *chain_find(struct device *d, const uint8_t key_id[BATCH_KEY_ID])
@@ -14,6 +15,18 @@ struct chain *chain_find(struct device *d, const uint8_t key_id[BATCH_KEY_ID])
 	return NULL;
 }
 
+struct err chain_room(struct device *d, unsigned n)
+{
+	if (n <= d->cap_chains)
+		return OK;
+	unsigned cap = n < DEVICE_KEYS_MAX / 2 ? n + 2 : DEVICE_KEYS_MAX;
+	struct chain *chains = realloc(d->chains, cap * sizeof *chains);
+	ENSURE(chains, ERR_LIMIT, "no memory for the keys of %s", d->name);
+	d->chains = chains;
+	d->cap_chains = cap;
+	return OK;
+}
+
 struct err chain_add(struct device *d, const uint8_t key_id[BATCH_KEY_ID], struct chain **out)
 {
 	*out = chain_find(d, key_id);
@@ -21,6 +34,7 @@ struct err chain_add(struct device *d, const uint8_t key_id[BATCH_KEY_ID], struc
 		return OK;
 	ENSURE(d->n_chains < DEVICE_KEYS_MAX, ERR_LIMIT, "%s has %d batch keys already", d->name,
 	       DEVICE_KEYS_MAX);
+	TRY(chain_room(d, d->n_chains + 1));
 	*out = &d->chains[d->n_chains++];
 	**out = (struct chain){0};
 	memcpy((*out)->key_id, key_id, BATCH_KEY_ID);

@@ -7,7 +7,8 @@
 #include "repository/series.h"
 
 struct chain *chain_find(struct device *d, const uint8_t key_id[BATCH_KEY_ID]); // NULL: none
-// Finds or makes. ERR_LIMIT when the device has too many keys.
+MUST_USE struct err chain_room(struct device *d, unsigned n); // for n in all, n <= DEVICE_KEYS_MAX
+// Finds or makes. ERR_LIMIT when the device has too many keys. Other chains may move.
 MUST_USE struct err chain_add(struct device *d, const uint8_t key_id[BATCH_KEY_ID],
 			      struct chain **out);
 // Forgets chains whose keys are neither listed nor within their time: nothing of theirs is accepted.

@@ -11,7 +11,7 @@
 #include "lib/crypto/hash.h"
 #include "repository/data_keys.h"
 
-enum { ROW_FORMAT = 1, ROW_HEAD = 120 };
+enum { ROW_FORMAT = 1, ROW_HEAD = 116 };
 
 // What stands readable beside the ciphertext, and is bound by it.
 struct row_info {

@@ -119,7 +119,9 @@ struct err devices_read(struct repository *r, uint32_t number, uint32_t domain,
 	ENSURE(!c.failed && chains <= DEVICE_KEYS_MAX, ERR_CORRUPT, "device %s is broken", name);
 	for (unsigned i = 0; i < d->n_chains; i++)
 		verify_key_free(d->chains[i].verify);
-	for (d->n_chains = 0; d->n_chains < chains; d->n_chains++)
+	d->n_chains = 0;
+	TRY(chain_room(d, chains));
+	for (; d->n_chains < chains; d->n_chains++)
 		read_chain(&c, &d->chains[d->n_chains]);
 	d->grant = grant_for(d->state);
 	d->grant_epoch++;

@@ -121,9 +121,9 @@ struct err ingest_replay(struct repository *r, uint64_t segment, const uint8_t *
 	}
 	if (head.flags & BATCH_SIGNED) {
 		struct chain *chain;
-		TRY(chain_add(d, head.key_id, &chain));
-		if (head.seq > chain->seq)
-			chain_advance(chain, head.seq, hash);
+		struct err e = chain_add(d, head.key_id, &chain);
+		if (e.code == ERR_NONE && head.seq > chain->seq)
+			chain_advance(chain, head.seq, hash); // else a key that was forgotten since
 		d->changed = true;
 	}
 	return ingest_apply(r, d, &head, hash, grant, segment);

@@ -205,6 +205,7 @@ static struct err begin_segment(struct journal *j)
 	TRY(buf_check(&head, "journal head"));
 	TRY(write_all(j->fd, head.data, head.len, 0));
 	j->offset = head.len;
+	j->lived = true;
 	if (fsync(j->folder))
 		return err_system("journal folder");
 	return OK;

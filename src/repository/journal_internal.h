@@ -18,6 +18,7 @@ struct journal {
 	bool ending;
 	// the segment before the one that is begun next
 	uint64_t before, before_end;
+	bool lived; // has written one: what a replay finds now is no news
 	// replay: a segment without a good end, until the next one's BEGIN is read
 	struct journal_damage cut, headless; // segment 0: none
 };

@@ -129,8 +129,10 @@ static void note_end(struct replay *p, uint64_t end, bool bad)
 	struct journal *j = p->j;
 	if (!p->begun) // not even the frame that vouches for the segment before
 		settle_cut(j, p->r, 0, 0);
-	j->before = p->number;
-	j->before_end = end;
+	if (!j->lived) {
+		j->before = p->number;
+		j->before_end = end;
+	}
 	if (p->last) {
 		if (bad)
 			damage(p, end, p->size - end, true,
@@ -191,8 +193,10 @@ static struct err replay_segment(struct replay *p)
 	} else if (e.code == ERR_CORRUPT) {
 		settle_cut(p->j, p->r, 0, 0);
 		damage(p, 0, p->size, false, e.text);
-		p->j->before = p->number;
-		p->j->before_end = 0;
+		if (!p->j->lived) {
+			p->j->before = p->number;
+			p->j->before_end = 0;
+		}
 		e = OK;
 	}
 	seal_segment_close(p->segment);

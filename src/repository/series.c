@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 4096, SERIES_MAX = 1 << 26, DEVICES_MAX = 1 << 20 };
+// GAP_MAX: numbers that were given and not yet used when others were, see index_reserve.
+enum { BLOCK = 4096, SERIES_MAX = 1 << 26, DEVICES_MAX = 1 << 20, GAP_MAX = 1 << 20 };
 
 struct err index_init(struct index *x)
 {
@@ -24,6 +25,7 @@ static void device_free(struct device *d)
 {
 	for (unsigned i = 0; i < d->n_chains; i++)
 		verify_key_free(d->chains[i].verify);
+	free(d->chains);
 	buf_clear(&d->proofs);
 	free(d->ticks);
 	free(d->series);
@@ -142,7 +144,8 @@ struct err index_device_add(struct index *x, const char *name, struct device **o
 struct err index_device_restore(struct index *x, uint32_t number, const char *name,
 				struct device **out)
 {
-	ENSURE(number && number <= DEVICES_MAX, ERR_CORRUPT, "device number %u", number);
+	ENSURE(number && number <= DEVICES_MAX && number <= x->n_devices + GAP_MAX, ERR_CORRUPT,
+	       "device number %u", number);
 	while (x->n_devices < number)
 		TRY(device_new(x, out));
 	*out = index_device(x, number);
@@ -293,7 +296,9 @@ struct err index_series_add(struct index *x, struct device *d, const char *path,
 struct err index_series_restore(struct index *x, uint32_t number, struct device *d,
 				const char *path, size_t n, enum access_class class)
 {
-	ENSURE(number && number < SERIES_MAX && n && n <= BATCH_PATH_MAX, ERR_CORRUPT,
+	ENSURE(number && number < SERIES_MAX && number <= x->n_series + GAP_MAX && n &&
+		       n <= BATCH_PATH_MAX,
+	       ERR_CORRUPT,
 	       "series %u with a path of %zu bytes cannot be", number, n);
 	while (x->n_series < number) {
 		TRY(grow(x));

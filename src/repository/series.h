@@ -79,8 +79,8 @@ struct device {
 	bool journalled; // its definition is in the journal or the store
 	uint64_t revision; // of its last batch
 	uint64_t flushed; // revision up to which its points are in chunks
-	struct chain chains[DEVICE_KEYS_MAX];
-	unsigned n_chains;
+	struct chain *chains; // owned; chain_add may move them
+	unsigned n_chains, cap_chains;
 	const struct grant *grant; // NULL: nothing may be collected
 	uint64_t grant_id;
 	uint32_t grant_epoch; // changes with the grant

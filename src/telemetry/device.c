@@ -69,7 +69,7 @@ static void collection_free(struct collection *c)
 void device_release(struct device *d)
 {
 	struct telemetry *t = d->t;
-	if (d->grant || d->session || d->target || d->n_flights)
+	if (d->grant || d->n_admitted || d->target || d->n_flights)
 		return;
 	collect_stop(d, "nobody knows of it any more");
 	if (d->ack_due)
@@ -179,10 +179,7 @@ struct err device_drop(struct telemetry *t, const struct ipc_message *msg)
 	Ipc__DeviceDrop *m = IPC_UNPACK(device_drop, msg, t->p->scratch, &e);
 	if (!m)
 		return e;
-	struct device *d = device_find(t, m->device);
-	if (d && d->session)
-		session_refuse(d->session, ADMISSION_DROPPED,
-			       *m->reason ? m->reason : "management ended this session");
+	sessions_drop(t, m->device, *m->reason ? m->reason : "management ended this session");
 	return OK;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The enrolment service, passed on: telemetry reads nothing of a message but its size, and management
+// The enrolment service, passed on: telemetry reads nothing of a request but its size, and management
 // decides. Who has no certificate yet comes to the enrolment listener (Begin, Complete; Challenge and
 // Renew for one that has expired); who has one calls on his tunnel connection (Challenge, Attest,
 // Renew), and his certificate and session go along. X.2011 8.1.1-1, 8.1.1-2.
@@ -7,6 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/gnmi/gemel.pb-c.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,19 @@ static void on_end(void *ctx, struct grpc_call *call, enum grpc_status status, c
 static const struct grpc_handlers handlers = {
 	.on_start = on_start, .on_message = on_message, .on_end = on_end};
 
+// The one thing that telemetry reads of an answer: whether this connection is attested now.
+static void note_attested(const struct inquiry *q, const Ipc__EnrolAnswer *m)
+{
+	if (q->method->where != LISTEN_TUNNEL || strcmp(q->method->name, "Attest") != 0 ||
+	    m->grpc_status != GRPC_OK)
+		return;
+	struct session *s = grpc_conn_context(grpc_call_conn(q->call));
+	Gemel__Enrolment__V1__AttestAnswer *a = gemel__enrolment__v1__attest_answer__unpack(
+		NULL, m->message.len, m->message.data);
+	s->attested |= a && a->accepted;
+	gemel__enrolment__v1__attest_answer__free_unpacked(a, NULL);
+}
+
 struct err enrolment_answer(struct telemetry *t, const struct ipc_message *msg)
 {
 	struct err e = OK;
@@ -162,6 +176,7 @@ struct err enrolment_answer(struct telemetry *t, const struct ipc_message *msg)
 	if (!q || m->id == 0)
 		return OK; // the device has not waited
 	struct grpc_call *call = q->call;
+	note_attested(q, m);
 	inquiry_free(q);
 	if (m->grpc_status == GRPC_OK) {
 		e = grpc_call_send(call, m->message.data, m->message.len);
@@ -230,6 +245,11 @@ struct err enrolment_accept(struct telemetry *t, struct transport *tr, struct so
 	n->n_visitors++;
 	t->n_handshakes++;
 	return OK;
+}
+
+bool enrolment_idle(const struct telemetry *t)
+{
+	return t->enrolment->n_visitors == 0 && t->enrolment->n_inquiries == 0;
 }
 
 // --- time

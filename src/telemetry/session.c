@@ -2,7 +2,10 @@
 // Connections to devices: those that came to the tunnel listener, and those that were dialled. After
 // the handshake nothing is read from a peer until management has decided about him; a handshake that
 // was refused is told to management as well, each with its own reason, so that it is written down.
-// A device has one session: the newest that was admitted. X.2011 8.1.1-2, 8.2.1-1.
+//
+// A device may have several connections, and is collected over one: the newest that registered. To
+// register, a connection must have been attested: who has copied a certificate, and not the TPM, can
+// neither be collected from nor push the device itself out. X.2011 8.1.1-1, 8.1.1-2, 8.2.1-1.
 #include "telemetry/telemetry.h"
 
 #include "lib/base/clock.h"
@@ -82,11 +85,14 @@ static void detach(struct session *s)
 	struct device *d = s->device;
 	s->device = NULL;
 	s->peer = NULL;
-	if (!d || d->session != s)
+	if (!d)
 		return;
-	d->session = NULL;
-	d->reachable = false;
-	collect_lost_conn(d);
+	d->n_admitted--;
+	if (d->session == s) {
+		d->session = NULL;
+		d->reachable = false;
+		collect_lost_conn(d);
+	}
 	device_release(d);
 }
 
@@ -146,6 +152,16 @@ void session_refuse(struct session *s, enum admission_event why, const char *rea
 	grpc_conn_pause(s->conn, false); // so that it may hear why
 }
 
+void sessions_drop(struct telemetry *t, const char *device, const char *reason)
+{
+	struct session *s = LIST_FIRST(&t->sessions), *next;
+	for (; s; s = next) {
+		next = LIST_NEXT(s, link);
+		if (s->device && strcmp(s->device->name, device) == 0)
+			session_refuse(s, ADMISSION_DROPPED, reason);
+	}
+}
+
 // --- the answer
 
 static struct session *find_asked(struct telemetry *t, uint64_t id)
@@ -163,14 +179,13 @@ static struct err admit(struct session *s, const Ipc__AdmitAnswer *m)
 	enum admission before = s->state;
 	ENSURE(strcmp(m->device, s->claimed) == 0, ERR_DENIED,
 	       "the certificate is for %s, and %.64s was admitted", s->claimed, m->device);
-	TRY(device_get(s->t, s->claimed, &d));
-	if (d->session && d->session != s)
-		session_end(d->session, "the device has connected again");
-	TRY(device_get(s->t, s->claimed, &d)); // it may have gone with its session
-	s->device = d;
-	d->session = s;
 	if (before == ADMISSION_ADMITTED)
 		return OK; // management came anew, and says the same
+	TRY(device_get(s->t, s->claimed, &d));
+	d->n_admitted++;
+	s->device = d;
+	if (s->target)
+		d->session = s;
 	become(s, admission_next(before, ADMISSION_YES));
 	s->t->count.admitted++;
 	log_notice("%s from %s is admitted, state %s", s->claimed, s->source, m->state);
@@ -360,6 +375,12 @@ static struct err on_target(void *ctx, struct tunnel_peer *peer, const char *tar
 	}
 	ENSURE(strcmp(type, TUNNEL_TYPE_GNMI) == 0, ERR_USAGE,
 	       "targets of type %s are collected from here, not \"%.32s\"", TUNNEL_TYPE_GNMI, type);
+	ENSURE(s->attested || sabotaged("attestation"), ERR_DENIED, // X.2011 8.1.1-1
+	       "this connection is not attested: call Challenge and Attest first");
+	struct session *before = s->device->session;
+	if (before && before != s)
+		session_end(before, "the device has connected again");
+	s->device->session = s;
 	s->peer = peer;
 	s->registered = true;
 	s->device->reachable = true;

@@ -104,7 +104,8 @@ struct device {
 	struct telemetry *t;
 	char name[BATCH_DEVICE_MAX + 1];
 	struct collection *grant; // NULL: nothing may be asked
-	struct session *session;  // admitted; NULL: away
+	struct session *session;  // the one that it is collected over; NULL: away
+	unsigned n_admitted;	  // sessions that are admitted as this device
 	struct target *target;	  // a standard device that is dialled; NULL: comes by tunnel
 	bool reachable;		  // its tunnel target is registered, or it is connected
 
@@ -144,13 +145,14 @@ struct session {
 	struct target *target; // NULL: accepted
 	struct grpc_conn *conn;
 	struct tunnel_peer *peer; // has registered
-	struct device *device;	  // once admitted
+	struct device *device;	  // once admitted, counted there
 	char claimed[X509_NAME_MAX + 1]; // who its certificate says it is
 	uint8_t *leaf;			 // its certificate, DER; owned
 	size_t leaf_len;
 	uint64_t ask;	 // id of ADMIT_REQUEST
 	bool told;	 // management knows of it: it hears of the end
-	bool registered; // its target has been registered at least once
+	bool attested;	 // management accepted a quote on this connection
+	bool registered; // its target is registered
 	struct bucket inquiries; // Enrolment calls
 	int64_t since_ns; // in this state
 	char reason[160]; // of the refusal
@@ -242,6 +244,7 @@ MUST_USE struct err session_new(struct telemetry *t, struct transport *tr, struc
 MUST_USE struct err session_answer(struct telemetry *t, const struct ipc_message *m);
 void session_refuse(struct session *s, enum admission_event why, const char *reason);
 void session_end(struct session *s, const char *reason);
+void sessions_drop(struct telemetry *t, const char *device, const char *reason); // all of it
 void sessions_tick(struct telemetry *t);
 void sessions_ask_again(struct telemetry *t); // management came anew
 
@@ -251,6 +254,7 @@ MUST_USE struct err enrolment_start(struct telemetry *t);
 MUST_USE struct err enrolment_accept(struct telemetry *t, struct transport *tr,
 				     struct source *from, const char *source);
 MUST_USE struct err enrolment_answer(struct telemetry *t, const struct ipc_message *m);
+bool enrolment_idle(const struct telemetry *t); // nobody is there, nothing is asked
 void enrolment_tick(struct telemetry *t);
 void enrolment_away(struct telemetry *t); // management is away: nobody waits in vain
 

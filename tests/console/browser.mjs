@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+	"--disable-background-networking",
 	"--disable-component-update", "--disable-sync"];
 
 export class Browser {
@@ -18,7 +19,8 @@ export class Browser {
 	async open({ width = 1440, height = 900, scale = 1, scheme = "light" } = {}) {
 		this.folder = mkdtempSync(join(tmpdir(), "gemel-console-"));
 		this.context = await chromium.launchPersistentContext(this.folder, {
-			executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args, ignoreHTTPSErrors: true, acceptDownloads: true,
+			executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args,
+				ignoreHTTPSErrors: true, acceptDownloads: true,
 			viewport: { width, height }, deviceScaleFactor: scale, colorScheme: scheme,
 		});
 		await this.context.addInitScript(() => {

@@ -16,7 +16,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "../../console/dist");
 export const account = "operator", password = "correct horse battery staple";
 
-const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
+const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".mjs": "text/javascript; charset=utf-8",
 	".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8" };
 
 // Word for word what local.c sends: the console must live with it.
@@ -31,13 +32,16 @@ class Refusal extends Error {
 	constructor(status, title, detail, fix, decision) {
 		super(title);
 		this.status = status;
-		this.body = { type: `urn:gemel:problem:${status}`, title, status, detail, fix, ...(decision && { decision }) };
+		this.body = { type: `urn:gemel:problem:${status}`, title, status, detail, fix,
+			...(decision && { decision }) };
 	}
 }
 
 const refusalOf = answer => {
-	const status = { "not-found": 404, usage: 400, limit: 429, conflict: 409 }[answer.code.toLowerCase().replace("_", "-")] ?? 500;
-	return new Refusal(status, { 404: "Not found", 400: "The request is not right" }[status] ?? "Failed", answer.problem,
+	const status = { "not-found": 404, usage: 400, limit: 429,
+		conflict: 409 }[answer.code.toLowerCase().replace("_", "-")] ?? 500;
+	return new Refusal(status, { 404: "Not found", 400: "The request is not right" }[status] ?? "Failed",
+		answer.problem,
 		status === 404 ? "Look at the list of devices." : "See /v1/openapi.json for what is possible.");
 };
 
@@ -92,9 +96,11 @@ export class Fixture {
 		await this.live.time(ms);
 		await this.live.say(down ? "cut" : "heal", a, b);
 		this.cuts.push({ ms, down, a, b });
-		const link = (await this.live.ask("topology")).links.find(l => [l.a.device, l.b.device].sort().join() === [a, b].sort().join());
+		const link = (await this.live.ask("topology")).links.find(l => [l.a.device,
+			l.b.device].sort().join() === [a, b].sort().join());
 		this.event(ms, `topology.link.${down ? "down" : "up"}`, link.id, {
-			a: link.a, b: link.b, before: down ? "up" : "down", after: down ? "down" : "up", revision: ++this.revision,
+			a: link.a, b: link.b, before: down ? "up" : "down", after: down ? "down" : "up",
+				revision: ++this.revision,
 			time: new Date(ms).toISOString(), delay_ms: 3.4 });
 	}
 
@@ -127,7 +133,8 @@ export class Fixture {
 			twin.time(c.ms);
 			twin.say(c.down ? "cut" : "heal", c.a, c.b);
 		}
-		twin.time(at - 2000);
+		twin.time(at - 4000);
+		twin.say("count", "2"); // a rate needs two
 		await twin.say("count", "2");
 		if (this.pasts.size > 12) {
 			const [oldest, old] = this.pasts.entries().next().value;
@@ -149,7 +156,8 @@ export class Fixture {
 		if (!(e instanceof Refusal))
 			console.error(e);
 		const body = e.body ?? { title: "Failed", status: 500, detail: String(e) };
-		response.writeHead(body.status, { "Content-Type": "application/problem+json", "Cache-Control": "no-store" });
+		response.writeHead(body.status, { "Content-Type": "application/problem+json",
+			"Cache-Control": "no-store" });
 		response.end(JSON.stringify(body));
 	}
 
@@ -176,7 +184,8 @@ export class Fixture {
 		if (!/^\/(v1|restconf|metrics|healthz)([/?:]|$)/.test(url.pathname))
 			return this.file(url.pathname, response);
 		if (changes && request.headers["x-gemel"] !== "1")
-			throw new Refusal(403, "Not permitted", "the header \"X-Gemel: 1\" is missing on a call that changes something");
+			throw new Refusal(403, "Not permitted",
+				"the header \"X-Gemel: 1\" is missing on a call that changes something");
 		let body = "";
 		for await (const part of request)
 			body += part;
@@ -201,7 +210,8 @@ export class Fixture {
 			response.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" });
 			return response.end(text);
 		}
-		return this.json(response, changes ? await this.act(url.pathname) : await this.get(decodeURIComponent(url.pathname), q, at));
+		return this.json(response, changes ? await this.act(url.pathname)
+			: await this.get(decodeURIComponent(url.pathname), q, at));
 	}
 
 	json(response, body) {
@@ -211,7 +221,8 @@ export class Fixture {
 
 	login(body, response) {
 		if (body.account !== account || body.password !== password)
-			throw new Refusal(401, "Not logged in", "the account or the pass phrase is wrong", "Try again; after five wrong ones the account waits.");
+			throw new Refusal(401, "Not logged in", "the account or the pass phrase is wrong",
+				"Try again; after five wrong ones the account waits.");
 		const token = randomBytes(32).toString("hex");
 		this.sessions.add(token);
 		response.setHeader("Set-Cookie", `gemel_session=${token}; Path=/; HttpOnly; SameSite=Strict`);
@@ -248,7 +259,8 @@ export class Fixture {
 	async act(path) {
 		const [, id, verb] = path.match(/^\/v1\/devices\/([^/:]+):(\w+)$/) ?? [];
 		if (verb === "revoke")
-			throw new Refusal(403, "Not permitted", `${account} may not delete Device ${id}`, "Ask a security officer.",
+			throw new Refusal(403, "Not permitted", `${account} may not delete Device ${id}`,
+				"Ask a security officer.",
 				{ policy: "operator-runs-devices", fact: "revoking needs the role security-officer" });
 		if (verb !== "test")
 			throw new Refusal(404, "Not found", "no such operation here");
@@ -257,7 +269,8 @@ export class Fixture {
 	}
 
 	async get(path, q, at) {
-		const device = path.match(/^\/v1\/devices\/([^/]+)(\/state)?$/), twin = /topology|paths|checks|\/state$/.test(path) ? await this.twinAt(at) : null;
+		const device = path.match(/^\/v1\/devices\/([^/]+)(\/state)?$/),
+			twin = /topology|paths|checks|\/state$/.test(path) ? await this.twinAt(at) : null;
 		const asked = async (...words) => {
 			const answer = await twin.ask(...words);
 			if (answer.problem)
@@ -269,21 +282,24 @@ export class Fixture {
 		if (path === "/v1/forwarding/checks")
 			return asked("checks");
 		if (path === "/v1/paths:trace")
-			return asked("trace", q.get("from"), q.get("to"), q.get("source"), q.get("protocol"), q.get("source_port"), q.get("destination_port"));
+			return asked("trace", q.get("from"), q.get("to"), q.get("source"), q.get("protocol"),
+				q.get("source_port"), q.get("destination_port"));
 		if (device?.[2])
 			return asked("device", device[1]);
 		if (path === "/v1/data:series")
 			return told.series(this, q, at);
 		if (path === "/v1/alerts" && q.has("fields")) {
 			const list = (await told.answer(this, path, q, at)).items, names = q.get("fields").split(",");
-			return this.stamp({ items: list.map(a => Object.fromEntries(names.map(n => [n, a[n]]))), next: null }, at);
+			return this.stamp({ items: list.map(a => Object.fromEntries(names.map(n => [n, a[n]]))), next: null },
+				at);
 		}
 		const entry = path.match(/^\/v1\/ledger\/entries\/(\d+)$/);
 		if (entry && !this.ledger.entries[entry[1]])
 			throw new Refusal(404, "Not found", `the ledger has no entry ${entry[1]}`);
 		const answer = entry ? this.ledger.entries[entry[1]] : await told.answer(this, path, q, at, device?.[1]);
 		if (!answer)
-			throw new Refusal(404, "Not found", `${path} is not there`, "See /v1/openapi.json for what is possible.");
+			throw new Refusal(404, "Not found", `${path} is not there`,
+				"See /v1/openapi.json for what is possible.");
 		return this.stamp(answer, at);
 	}
 }

@@ -60,15 +60,18 @@ export class Ledger {
 		const time = new Date(ms).toISOString(), timeNs = BigInt(Math.round(ms)) * 1000000n;
 		const text = JSON.stringify({ actor, body, kind, subject, time });
 		const salt = randomBytes(32), index = this.entries.length;
-		const leaf = Buffer.concat([Buffer.from([1, kind.length]), Buffer.from(kind), u64(timeNs), sha256(salt, text)]);
-		this.entries.push({ index, time, kind, subject, actor, body, record: text, salt: salt.toString("hex"), leaf: leaf.toString("hex"), signed: true });
+		const leaf = Buffer.concat([Buffer.from([1, kind.length]), Buffer.from(kind), u64(timeNs),
+			sha256(salt, text)]);
+		this.entries.push({ index, time, kind, subject, actor, body, record: text, salt: salt.toString("hex"),
+			leaf: leaf.toString("hex"), signed: true });
 		this.hashes.push(sha256(Buffer.from([0]), leaf));
 		return index;
 	}
 	checkpoint() {
 		const text = `${this.log.name}\n${this.hashes.length}\n${root(this.hashes).toString("base64")}\n`;
 		const seconds = Math.floor(Date.now() / 1000) - 2;
-		const cosigned = sign(null, Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`), this.witness.privateKey);
+		const cosigned = sign(null, Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`),
+			this.witness.privateKey);
 		return `${text}\n${this.log.line(sign(null, Buffer.from(text), this.log.privateKey))}${this.witness.line(u64(seconds), cosigned)}`;
 	}
 	proof(index) {

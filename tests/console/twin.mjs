@@ -9,7 +9,8 @@ export class Twin {
 		this.waiting = [];
 		createInterface({ input: this.child.stdout }).on("line", line => this.waiting.shift()(line));
 		this.child.on("exit", code => {
-			this.waiting.splice(0).forEach(f => f(JSON.stringify({ code: "INTERNAL", problem: `the engine ended with ${code}` })));
+			this.waiting.splice(0).forEach(f => f(JSON.stringify({ code: "INTERNAL",
+				problem: `the engine ended with ${code}` })));
 		});
 	}
 	say(...words) {

@@ -24,13 +24,16 @@ export function verifyProof(text, { leaf, vkey, index }) {
 	assert.ok(lines.includes(`index ${index}`), `the proof is not of entry ${index}`);
 	const hashes = lines.slice(1).filter(l => !/^(index|extra) /.test(l));
 	const signed = `${note[0]}\n`, [origin, size, root] = note[0].split("\n");
-	assert.equal(rootOf(sha256([0], leaf), index, Number(size), hashes).toString("base64"), root, "the entry does not lead to the root");
+	assert.equal(rootOf(sha256([0], leaf), index, Number(size), hashes).toString("base64"), root,
+		"the entry does not lead to the root");
 	const [, name, data] = vkey.trim().match(/^([^+]+)\+[0-9a-f]{8}\+(.*)$/), key = Buffer.from(data, "base64");
 	assert.equal(name, origin);
 	const signatures = note[1].split("\n").filter(l => l.startsWith("\u2014 ")).map(l => l.split(" "));
 	const own = signatures.find(s => s[1] === name);
 	assert.ok(own, "the log has not signed");
-	const publicKey = createPublicKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519", x: key.subarray(1).toString("base64url") } });
-	assert.ok(verify(null, Buffer.from(signed), publicKey, Buffer.from(own[2], "base64").subarray(4)), "the log's signature is not good");
+	const publicKey = createPublicKey({ format: "jwk", key: { kty: "OKP", crv: "Ed25519",
+		x: key.subarray(1).toString("base64url") } });
+	assert.ok(verify(null, Buffer.from(signed), publicKey, Buffer.from(own[2], "base64").subarray(4)),
+		"the log's signature is not good");
 	return { size: Number(size), witnesses: signatures.length - 1 };
 }

@@ -63,7 +63,8 @@ export const changes = () => list;
 export function placeOf(event) {
 	if (event.type?.startsWith("topology.") || event.type?.startsWith("forwarding."))
 		return "/network";
-	return event.subject && event.type?.startsWith("device.") ? `/devices/${encodeURIComponent(event.subject)}` : null;
+	const isDevice = event.subject && event.type?.startsWith("device.");
+	return isDevice ? `/devices/${encodeURIComponent(event.subject)}` : null;
 }
 
 function takeEvent(event) {
@@ -89,7 +90,8 @@ export async function changesOfLedger(from, to) {
 	});
 	for (const e of itemsOf(body))
 		if (counts(e.kind ?? ""))
-			add(timeOf(e.time), sentence({ type: e.kind, subject: e.subject ?? "", data: e.body ?? {} }), `/ledger/${e.index}`);
+			add(timeOf(e.time), sentence({ type: e.kind, subject: e.subject ?? "", data: e.body ?? {} }),
+				`/ledger/${e.index}`);
 	tell();
 }
 

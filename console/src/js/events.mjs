@@ -76,9 +76,9 @@ function parser(opened) {
 	};
 }
 
-async function read(response) {
+async function read(response, first) {
 	const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-	const line = parser(performance.now());
+	const line = parser(first ? performance.now() : -Infinity); // after a break, what is sent again is news
 	let rest = "";
 	for (;;) {
 		const { value, done } = await reader.read();
@@ -97,9 +97,12 @@ async function run() {
 			const response = await call("GET", "/v1/events", {
 				query: { last_event_id: lastId }, past: false, accept: "text/event-stream", signal: abort.signal,
 			});
+			const first = lastId === "0";
 			tries = 0;
 			become("live");
-			await read(response);
+			if (!first) // the server may have begun anew, or others changed what is on the page
+				listeners.forEach(f => f({ type: "gap", subject: "", data: {} }, false));
+			await read(response, first);
 			become("reconnecting");
 		} catch (e) {
 			if (stopped)

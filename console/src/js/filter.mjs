@@ -3,7 +3,8 @@
 import { h } from "./dom.mjs";
 
 export function filterField({ value = "", placeholder = "filter", changed }) {
-	const input = h("input", { type: "search", class: "filter", value, placeholder, "aria-label": placeholder, spellcheck: "false" });
+	const input = h("input", { type: "search", class: "filter", value, placeholder, "aria-label": placeholder,
+		spellcheck: "false" });
 	const needles = () => input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
 	input.addEventListener("input", () => changed(input.value.trim()));
 	return {

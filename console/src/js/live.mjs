@@ -18,21 +18,27 @@ export function watch({ load, show, fail, on = [], every = 5000, past = true }) 
 		const mine = abort = new AbortController();
 		asked = performance.now();
 		due = false;
+		let answer = null, problem = null;
 		try {
-			const answer = await load(mine.signal);
-			if (!ended && mine === abort)
-				show(answer);
+			answer = await load(mine.signal);
 		} catch (e) {
-			if (!ended && mine === abort && e.name !== "AbortError")
-				fail(e);
+			problem = e;
 		}
-		if (!ended && mine === abort) {
-			abort = null;
-			if (due)
-				soon();
-			else if (every && (moment.at === null || !past))
-				timer = setTimeout(ask, document.hidden ? every * 12 : every);
-		}
+		if (ended || mine !== abort)
+			return;
+		again();
+		if (answer)
+			show(answer);
+		else
+			fail(problem);
+	}
+
+	function again() {
+		abort = null;
+		if (due)
+			soon();
+		else if (every && (moment.at === null || !past))
+			timer = setTimeout(ask, document.hidden ? every * 12 : every);
 	}
 
 	function soon() {
@@ -69,5 +75,5 @@ export function watch({ load, show, fail, on = [], every = 5000, past = true }) 
 
 // Several to be ended together.
 export function bundle(...watches) {
-	return () => watches.forEach(w => (typeof w === "function" ? w : w.stop)());
+	return () => watches.forEach(w => typeof w === "function" ? w() : w.stop());
 }

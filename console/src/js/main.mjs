@@ -12,7 +12,7 @@ import { openSearch } from "./search.mjs";
 import { logout, session, startSession, whoami } from "./session.mjs";
 import { readChanges, step, startTimebar } from "./timebar.mjs";
 import { nextTheme, themeName } from "./theme.mjs";
-import { setState } from "./words.mjs";
+import { setState, state } from "./words.mjs";
 
 const pages = [
 	["network", "Network", "n"], ["devices", "Devices", "d"], ["data", "Data", "a"], ["ledger", "Ledger", "l"],
@@ -38,7 +38,8 @@ const alertCount = h("span", { class: "number", hidden: true });
 
 // A link to what is shown, with its moment: "now" becomes the time that it is now.
 async function copyLink() {
-	const address = location.origin + href(location.pathname + location.search, moment.at ?? Math.floor(serverNow()));
+	const address = location.origin + href(location.pathname + location.search,
+		moment.at ?? Math.floor(serverNow()));
 	try {
 		await navigator.clipboard.writeText(address);
 		flash("Link copied, with its time");
@@ -55,15 +56,18 @@ function flash(text) {
 }
 
 function drawNav(nav) {
-	const theme = h("button", { type: "button", class: "quiet", title: "Light, dark, or as the system (T)" }, themeName());
+	const theme = h("button", { type: "button", class: "quiet", title: "Light, dark, or as the system (T)" },
+		themeName());
 	theme.addEventListener("click", () => setText(theme, nextTheme()));
 	key("T", "Anywhere", "light, dark, as the system", () => theme.click());
 	fill(nav, link("/", "Gemel", { class: "home" }),
 		h("span", { class: "pages" }, pages.map(([path, name]) =>
 			link(`/${path}`, path === "alerts" ? [name, alertCount] : name, { dataset: { page: path } }))),
 		h("span", { class: "grow" }),
-		h("button", { type: "button", class: "quiet", onclick: openSearch, title: "Search everything (/)" }, "Search ", h("kbd", {}, "/")),
-		h("button", { type: "button", class: "quiet", onclick: copyLink, title: "Copy a link to this page at this time (y)" }, "Copy link"),
+		h("button", { type: "button", class: "quiet", onclick: openSearch, title: "Search everything (/)" },
+			"Search ", h("kbd", {}, "/")),
+		h("button", { type: "button", class: "quiet", onclick: copyLink,
+			title: "Copy a link to this page at this time (y)" }, "Copy link"),
 		theme,
 		h("button", { type: "button", class: "quiet", onclick: help, title: "Keyboard (?)" }, h("kbd", {}, "?")),
 		connection, account);
@@ -71,7 +75,8 @@ function drawNav(nav) {
 
 function drawAccount() {
 	fill(account, session.account && [h("b", { title: session.roles.join(", ") }, session.account),
-		session.initial && h("span", { class: "state warn", title: `Change it: gemel account update ${session.account} --password` }, "first pass phrase"),
+		session.initial && h("span", { class: "state warn",
+			title: `Change it: gemel account update ${session.account} --password` }, "first pass phrase"),
 		h("button", { type: "button", class: "quiet", onclick: logout }, "Log out")]);
 }
 
@@ -92,21 +97,29 @@ function bindKeys() {
 	key("n", "Time", "now", () => setMoment(null));
 	key("[", "Time", "the change before", () => step(-1));
 	key("]", "Time", "the next change", () => step(1));
-	key("j", "In a page", "into the first table; on down it", () => document.querySelector("main tbody tr[tabindex]")?.focus());
+	key("j", "In a page", "into the first table; on down it",
+		() => document.querySelector("main tbody tr[tabindex]")?.focus());
 	tellKey("k", "In a page", "up a table");
 	tellKey("Tab", "In a page", "next link, button or row");
 	tellKey("Enter", "In a page", "open it");
 }
 
+const banner = h("div", { class: "banner", role: "alert", hidden: true });
+
 function showConnection() {
+	const away = stream.state === "reconnecting" && stream.why?.status === 0;
+	banner.hidden = !away;
+	fill(banner, away && [state("no answer", "bad"), h("span", {}, stream.why.detail, " ", stream.why.fix)]);
 	setState(connection, stream.state === "ended" ? "offline" : stream.state);
-	connection.title = stream.why ? `${stream.why.title}: ${stream.why.detail}` : "Whether changes arrive as they happen";
+	const { why } = stream;
+	connection.title = why ? `${why.title}: ${why.detail}` : "Whether changes arrive as they happen";
 }
 
 // What needs someone, on every page.
 function countAlerts() {
 	watch({
-		load: signal => get("/v1/alerts", { query: { limit: 1000, fields: "id,active" }, signal }), every: 15000, past: true,
+		load: signal => get("/v1/alerts", { query: { limit: 1000, fields: "id,active" }, signal }),
+		every: 15000,
 		on: ["alert", "integrity.", "device.", "forwarding."],
 		show: ({ body }) => {
 			const open = itemsOf(body).filter(a => a.active !== false);
@@ -121,6 +134,7 @@ async function start() {
 	const nav = document.getElementById("nav");
 	drawNav(nav);
 	startTimebar(document.getElementById("timebar"));
+	document.getElementById("top").after(banner);
 	startKeys();
 	bindKeys();
 	startSession(drawAccount);

@@ -41,7 +41,8 @@ export function panel(title, { past = true, actions = [], level = 2, note } = {}
 		},
 		fail(problem) {
 			node.classList.add("old"); // what is below it is the last that came
-			fill(trouble, problemBox(problem));
+			if (problem.status !== 0) // that nobody answers is said once, above all
+				fill(trouble, problemBox(problem));
 		},
 	};
 }
@@ -78,7 +79,8 @@ const plainList = value => Array.isArray(value) && value.every(v => typeof v !==
 // Whether a part was last drawn from the same answer, but for its age: then it is left alone, with whatever
 // has the focus in it.
 export function unchanged(node, body) {
-	const said = JSON.stringify(body, (key, value) => ["as_of", "age_ms", "revision"].includes(key) ? undefined : value) + moment.at;
+	const said = JSON.stringify(body, (key, value) => ["as_of", "age_ms", "revision"].includes(key) ? undefined
+		: value) + moment.at;
 	const same = node.dataset.said === said;
 	node.dataset.said = said;
 	return same;

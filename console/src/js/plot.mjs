@@ -8,7 +8,8 @@ import { colour, onTheme } from "./theme.mjs";
 
 function options(width, height, series, format, sync) {
 	const text = colour("muted"), grid = colour("line"), font = `10px ${colour("font") || "sans-serif"}`;
-	const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 }, font };
+	const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 },
+		font };
 	return {
 		width, height, padding: [6, 8, 0, 0],
 		cursor: { sync: { key: sync }, points: { size: 5 }, drag: { x: true, y: false } },
@@ -17,12 +18,14 @@ function options(width, height, series, format, sync) {
 		series: [
 			{ label: "time", value: (u, v) => v === null || v === undefined ? unknown : clockTime(v * 1000) },
 			...series.map(s => ({
-				label: s.label, stroke: colour("text"), width: 1.25, dash: s.dash, points: { show: false }, spanGaps: false,
+				label: s.label, stroke: colour("text"), width: 1.25, dash: s.dash, points: { show: false },
+					spanGaps: false,
 				value: (u, v) => v === null || v === undefined ? unknown : format(v),
 			})),
 		],
 		axes: [
-			{ ...axis, size: 22, values: (u, ticks) => ticks.map(t => clockTime(t * 1000).slice(0, u.scales.x.max - u.scales.x.min < 240 ? 8 : 5)) },
+			{ ...axis, size: 22, values: (u, ticks) => ticks.map(t => clockTime(t * 1000).slice(0,
+				u.scales.x.max - u.scales.x.min < 240 ? 8 : 5)) },
 			{ ...axis, size: 64, values: (u, ticks) => ticks.map(v => format(v)) },
 		],
 	};

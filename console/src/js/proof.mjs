@@ -98,7 +98,8 @@ export async function checkProof(text, { leaf, vkey }) {
 	steps.push({ what: "the entry leads to the signed root", good: fits,
 		why: `entry ${proof.index} of ${proof.note.size}, ${proof.hashes.length} hashes up` });
 	const key = await signed(proof.note, vkey);
-	steps.push({ what: "the ledger's key signed that root", good: key, why: key === null ? "this browser cannot check Ed25519" : proof.note.origin });
+	steps.push({ what: "the ledger's key signed that root", good: key, why: key === null
+		? "this browser cannot check Ed25519" : proof.note.origin });
 	return { proof, steps };
 }
 

@@ -16,7 +16,8 @@ export const groups = [
 ];
 
 export function groupOf(id) {
-	return groups.find(([begin]) => begin && (id === begin || id.startsWith(`${begin}.`) || id.startsWith(`${begin}-`)))?.[0] ?? "";
+	return groups.find(([begin]) => begin && (id === begin || id.startsWith(`${begin}.`) ||
+		id.startsWith(`${begin}-`)))?.[0] ?? "";
 }
 
 export function inOrder(a, b) {

@@ -3,7 +3,8 @@
 import { itemsOf } from "./api.mjs";
 import { timeOf } from "./format.mjs";
 
-const pointOf = p => Array.isArray(p) ? [timeOf(p[0]), Number(p[1])] : [timeOf(p.time ?? p.t), Number(p.value ?? p.v)];
+const pointOf = p => Array.isArray(p) ? [timeOf(p[0]), Number(p[1])] : [timeOf(p.time ?? p.t),
+	Number(p.value ?? p.v)];
 
 // Map path -> [[ms, value]], oldest first. Points may come by series, or one by one.
 export function seriesOf(body) {
@@ -58,5 +59,6 @@ export function together(...lists) {
 }
 
 export function nameIn(path, list = "interface") {
-	return path.match(new RegExp(`${list}\\[name=((?:[^\\]\\\\]|\\\\.)*)\\]`))?.[1]?.replace(/\\(.)/g, "$1") ?? null;
+	return path.match(new RegExp(`${list}\\[name=((?:[^\\]\\\\]|\\\\.)*)\\]`))?.[1]?.replace(/\\(.)/g,
+		"$1") ?? null;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Light, dark, or as the system says. Canvases ask here for their colours and are told of changes.
-const names = { "": "Auto", light: "Light", dark: "Dark" };
+const names = { "": "\u25D0 Auto", light: "\u25D0 Light", dark: "\u25D0 Dark" };
 const order = ["", "light", "dark"];
 const listeners = new Set();
 

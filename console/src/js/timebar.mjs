@@ -12,16 +12,20 @@ const settle = 180; // ms that the slider rests before the past is asked for
 let seconds = 3600, end = 0, timer = 0;
 
 const range = h("input", { type: "range", step: "1", class: "slider", "aria-label": "Moment shown" });
-const ticks = svg("svg", { class: "ticks", "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 1000 10" });
+const ticks = svg("svg", { class: "ticks", "aria-hidden": "true", preserveAspectRatio: "none",
+	viewBox: "0 0 1000 10" });
 const scale = h("div", { class: "scale", "aria-hidden": "true" });
-const nowButton = h("button", { type: "button", class: "now", onclick: () => setMoment(null), title: "Show now (n)" }, "Now");
+const nowButton = h("button", { type: "button", class: "now", onclick: () => setMoment(null),
+	title: "Show now (n)" }, "Now");
 const text = h("input", {
 	type: "text", class: "at", size: "19", spellcheck: "false", "aria-label": "Moment, as 2026-11-24 09:30:00",
 	title: "The moment shown; type another one, or -5m",
 });
 const told = h("span", { class: "told" });
-const back = h("button", { type: "button", title: "Change before ([)", onclick: () => step(-1), "aria-label": "Change before" }, "\u2039");
-const on = h("button", { type: "button", title: "Next change (])", onclick: () => step(1), "aria-label": "Next change" }, "\u203a");
+const back = h("button", { type: "button", title: "Change before ([)", onclick: () => step(-1),
+	"aria-label": "Change before" }, "\u2039");
+const on = h("button", { type: "button", title: "Next change (])", onclick: () => step(1),
+	"aria-label": "Next change" }, "\u203a");
 const choose = h("select", { "aria-label": "Length of the track", title: "Length of the track" },
 	windows.map(([name, s]) => h("option", { value: s, selected: s === seconds }, name)));
 
@@ -78,7 +82,8 @@ function tellText() {
 		return last ? `last change ${span(serverNow() - last.ms)} ago: ${last.text}` : "no change is known";
 	}
 	const near = nearest(moment.at);
-	const off = near && Math.abs(near.ms - moment.at) > 1500 ? `${span(Math.abs(near.ms - moment.at))} ${near.ms > moment.at ? "before" : "after"} ` : "";
+	const off = near && Math.abs(near.ms - moment.at) > 1500
+		? `${span(Math.abs(near.ms - moment.at))} ${near.ms > moment.at ? "before" : "after"} ` : "";
 	return `${span(serverNow() - moment.at)} ago${near ? `, ${off}${off ? "" : "at "}${near.text}` : ""}`;
 }
 
@@ -134,12 +139,14 @@ function typed() {
 	const words = text.value.trim();
 	const ago = words.match(/^-\s*(\d+)\s*(s|m|min|h|d)$/);
 	const unit = { s: 1000, m: 60000, min: 60000, h: 3600000, d: 86400000 };
-	const today = /^\d{1,2}:\d{2}(:\d{2})?$/.test(words) ? `${dayTime(serverNow()).slice(0, 10)} ${words.padStart(5, "0")}` : words;
+	const today = /^\d{1,2}:\d{2}(:\d{2})?$/.test(words)
+		? `${dayTime(serverNow()).slice(0, 10)} ${words.padStart(5, "0")}` : words;
 	const ms = ago ? serverNow() - Number(ago[1]) * unit[ago[2]] : Date.parse(today.replace(" ", "T"));
 	const wrong = words && words !== "now" && (!Number.isFinite(ms) || ms > serverNow());
 	text.setAttribute("aria-invalid", String(wrong));
 	if (wrong) {
-		const why = Number.isFinite(ms) ? "that is in the future" : "not a time; write 2026-11-24 09:30:00, 09:30 or -5m";
+		const why = Number.isFinite(ms) ? "that is in the future"
+			: "not a time; write 2026-11-24 09:30:00, 09:30 or -5m";
 		setText(told, why);
 		say(why);
 		return;

@@ -6,11 +6,11 @@ import { h } from "./dom.mjs";
 const kinds = {
 	ok: "up present production pass passed ok ready running live delivered permit permitted active open true " +
 		"verified intact attested-ok fresh good joined cosigned reachable",
-	warn: "stale quarantine invited tested attested unconfirmed suspended inconclusive degraded partial left " +
+	warn: "stale quarantine unconfirmed suspended inconclusive degraded partial left " +
 		"warning reconnecting connecting refused-once dormant delay probe incomplete busy notice late",
 	bad: "down lost revoked fail failed refused dropped discarded no-route black-hole loop lower-layer-down " +
 		"not-present critical error alert denied deny stopped dead altered damaged missing forked false away high",
-	off: "unknown none absent disabled testing dormant ended info low closed not-run unsupported",
+	off: "unknown invited tested attested none absent disabled testing dormant ended info low closed not-run unsupported",
 };
 const kindOf = new Map(Object.entries(kinds).flatMap(([kind, words]) => words.split(" ").map(w => [w, kind])));
 

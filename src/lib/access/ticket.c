@@ -108,7 +108,8 @@ struct err access_ticket_verify(const uint8_t *bytes, size_t n, const uint8_t *p
 	struct access_subject s = {.n_roles = 0};
 	memset(out, 0, sizeof *out);
 	TRY(access_signed(bytes, n, public_key, "the ticket is", &c));
-	ENSURE(decode(&c, &s), ERR_AUTH, "the ticket is malformed");
+	ENSURE(decode(&c, &s) && s.issued_ns >= 0 && s.until_ns >= 0, ERR_AUTH,
+	       "the ticket is malformed");
 	// X.2011 8.2.1-4: what is captured is worthless within five minutes.
 	ENSURE(s.until_ns > s.issued_ns && s.until_ns - s.issued_ns <= LIFE_S * NS_PER_S, ERR_AUTH,
 	       "the ticket is for longer than %d seconds", LIFE_S);

@@ -87,7 +87,7 @@ struct err answer_json(struct process *p, uint64_t id, unsigned status, json_t *
 	Ipc__ApiAnswer m = IPC__API_ANSWER__INIT;
 	m.id = id;
 	m.status = status;
-	m.content_type = (char *)(uintptr_t)"application/json";
+	m.content_type = (char *)(uintptr_t) "application/json";
 	return send_body(p, &m, body);
 }
 
@@ -132,10 +132,10 @@ struct err answer_problem(struct process *p, uint64_t id, struct err why, const 
 	Ipc__ApiAnswer m = IPC__API_ANSWER__INIT;
 	m.id = id;
 	m.status = kinds[code].status;
-	m.content_type = (char *)(uintptr_t)"application/problem+json";
+	m.content_type = (char *)(uintptr_t) "application/problem+json";
 	json_t *body = json_pack("{s:o, s:s, s:i, s:o, s:s*}", "type",
-				 json_sprintf("urn:gemel:problem:%s", err_code_name(code)),
-				 "title", kinds[code].title, "status", (int)m.status, "detail",
+				 json_sprintf("urn:gemel:problem:%s", err_code_name(code)), "title",
+				 kinds[code].title, "status", (int)m.status, "detail",
 				 text_json(why.text ? why.text : ""), "fix", fix);
 	if (body && decision)
 		json_object_set_new(body, "decision",

@@ -5,9 +5,9 @@
 #include "lib/ipc/rules.h"
 
 enum {
-	CHUNK = 64 << 10,	// bytes of one
-	SPARES = 64,		// chunks that are kept for the next use
-	DIRECT = 8 << 10,	// a larger one goes to the kernel at once when nothing waits
+	CHUNK = 64 << 10, // bytes of one
+	SPARES = 64,	  // chunks that are kept for the next use
+	DIRECT = 8 << 10, // a larger one goes to the kernel at once when nothing waits
 	RECEIVE_LEAST = 64 << 10,
 	RECEIVE_KEEP = 1 << 20, // a larger buffer is given back when it is not needed for long
 	RECEIVE_TURN = 4 << 20, // bytes of one channel before the others have their turn
@@ -17,7 +17,7 @@ enum {
 // A run of bytes that waits to be written: of one frame or of many; a descriptor only at its first.
 struct chunk {
 	struct chunk *next;
-	int fd; // -1: none, or it has gone
+	int fd;	     // -1: none, or it has gone
 	bool secret; // zero it when it has been written
 	size_t len, sent;
 	uint8_t bytes[CHUNK];

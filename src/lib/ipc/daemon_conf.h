@@ -14,7 +14,7 @@ struct conf_listen {
 };
 
 struct conf_witness {
-	char *name;    // as in its vkey
+	char *name; // as in its vkey
 	char *vkey;
 	char *address;
 	int64_t port;
@@ -47,16 +47,16 @@ struct daemon_conf {
 	int64_t uid_base;
 	int log_level;
 	struct conf_listen telemetry, enrolment, control, api, console;
-	int witnesses_mode; // 0 required, 1 none
+	int witnesses_mode;	      // 0 required, 1 none
 	struct conf_items witnesses;  // struct conf_witness
 	struct conf_list ek_roots;    // PEM texts: manufacturers' authorities; paths as above
 	struct conf_items references; // struct conf_reference
 	struct conf_items targets;    // struct conf_target
 	struct conf_items classes;    // struct conf_class
-	int64_t memory_budget;        // head chunks in repository
+	int64_t memory_budget;	      // head chunks in repository
 	int64_t sample_interval;      // ns, counters
-	int64_t device_rate;          // updates per second and device
-	int64_t device_series;        // series per device
+	int64_t device_rate;	      // updates per second and device
+	int64_t device_series;	      // series per device
 	int64_t certificate_days;
 	char *console_files; // folder of the console; default: installed place
 };

@@ -117,8 +117,8 @@ static struct err claim(struct ipc_channel *ch, bool wanted, int *fd)
 	       process_name(ch->peer));
 	if (!wanted)
 		return OK;
-	ENSURE(r && ch->in_offset >= r->from, ERR_PEER,
-	       "%s announced a descriptor and sent none", process_name(ch->peer));
+	ENSURE(r && ch->in_offset >= r->from, ERR_PEER, "%s announced a descriptor and sent none",
+	       process_name(ch->peer));
 	*fd = r->fd;
 	ch->n_rides--;
 	memmove(r, r + 1, ch->n_rides * sizeof *r);
@@ -228,7 +228,9 @@ static struct err receive(struct ipc_channel *ch, size_t need, size_t *got, enum
 		struct cmsghdr head;
 		uint8_t room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr m = {.msg_iov = &part,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
 			   .msg_controllen = sizeof control};
 	ssize_t n = recvmsg(ch->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	*turn = TURN_EMPTY;
@@ -263,9 +265,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	ipc_leave(ch);
 }
 
-struct err ipc_open(struct ipc_channel **out, struct event_base *base, int fd,
-		    enum process_id self, enum process_id peer, const struct ipc_events *events,
-		    void *ctx)
+struct err ipc_open(struct ipc_channel **out, struct event_base *base, int fd, enum process_id self,
+		    enum process_id peer, const struct ipc_events *events, void *ctx)
 {
 	*out = NULL;
 	struct ipc_channel *ch = calloc(1, sizeof *ch);

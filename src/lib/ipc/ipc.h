@@ -6,9 +6,9 @@
 //
 // Frame: u32 length of payload, u16 type, u16 flags (1: a descriptor rides along), big-endian.
 // Sending queues without copying twice and never blocks; `ipc_backlog` tells how much waits, and
-// on_drain runs when it falls below IPC_LOW, and when nothing waits any more after the peer had been
-// slow: producers pause in between (back-pressure before loss). Above IPC_MOST a send is refused.
-// Used by parent and every process.
+// on_drain runs when it falls below IPC_LOW, and when nothing waits any more after the peer had
+// been slow: producers pause in between (back-pressure before loss). Above IPC_MOST a send is
+// refused. Used by parent and every process.
 #pragma once
 
 #include "lib/base/mem.h"
@@ -30,15 +30,56 @@ enum process_id {
 
 enum ipc_type {
 	IPC_NONE = 0,
-	IPC_CONFIG, IPC_STATE_DIR, IPC_LISTENER, IPC_CHANNEL, IPC_STARTED, IPC_READY, IPC_DIAL,
-	IPC_DIALLED, IPC_PROCESS_STATUS, IPC_STOP, IPC_KEY_SIGN, IPC_KEY_SIGNED, IPC_KEY_PUBLIC,
-	IPC_CERT_REQUEST, IPC_CERT_ISSUED, IPC_ENROL_REQUEST, IPC_ENROL_ANSWER, IPC_ADMIT_REQUEST,
-	IPC_ADMIT_ANSWER, IPC_SESSION_END, IPC_DEVICE_DROP, IPC_TARGET, IPC_OBSERVED,
-	IPC_DEVICE_STATE, IPC_GRANT, IPC_GRANT_REVOKE, IPC_SERIES, IPC_BATCH, IPC_BATCH_ACK,
-	IPC_BATCH_REFUSED, IPC_FEED, IPC_FEED_END, IPC_FEED_ACK, IPC_STATE_AT, IPC_STATE_FEED,
-	IPC_STATE_END, IPC_RECORD, IPC_RECORDED, IPC_WITNESS_ASK, IPC_WITNESS_ANSWER, IPC_POLICY,
-	IPC_SESSION_CHECK, IPC_SESSION, IPC_API_REQUEST, IPC_API_ANSWER, IPC_API_CANCEL, IPC_EVENT,
-	IPC_METRICS, IPC_BROKEN, IPC_PUBLISH,
+	IPC_CONFIG,
+	IPC_STATE_DIR,
+	IPC_LISTENER,
+	IPC_CHANNEL,
+	IPC_STARTED,
+	IPC_READY,
+	IPC_DIAL,
+	IPC_DIALLED,
+	IPC_PROCESS_STATUS,
+	IPC_STOP,
+	IPC_KEY_SIGN,
+	IPC_KEY_SIGNED,
+	IPC_KEY_PUBLIC,
+	IPC_CERT_REQUEST,
+	IPC_CERT_ISSUED,
+	IPC_ENROL_REQUEST,
+	IPC_ENROL_ANSWER,
+	IPC_ADMIT_REQUEST,
+	IPC_ADMIT_ANSWER,
+	IPC_SESSION_END,
+	IPC_DEVICE_DROP,
+	IPC_TARGET,
+	IPC_OBSERVED,
+	IPC_DEVICE_STATE,
+	IPC_GRANT,
+	IPC_GRANT_REVOKE,
+	IPC_SERIES,
+	IPC_BATCH,
+	IPC_BATCH_ACK,
+	IPC_BATCH_REFUSED,
+	IPC_FEED,
+	IPC_FEED_END,
+	IPC_FEED_ACK,
+	IPC_STATE_AT,
+	IPC_STATE_FEED,
+	IPC_STATE_END,
+	IPC_RECORD,
+	IPC_RECORDED,
+	IPC_WITNESS_ASK,
+	IPC_WITNESS_ANSWER,
+	IPC_POLICY,
+	IPC_SESSION_CHECK,
+	IPC_SESSION,
+	IPC_API_REQUEST,
+	IPC_API_ANSWER,
+	IPC_API_CANCEL,
+	IPC_EVENT,
+	IPC_METRICS,
+	IPC_BROKEN,
+	IPC_PUBLISH,
 	IPC_TYPES,
 };
 
@@ -59,8 +100,8 @@ struct ipc_message {
 typedef struct err (*ipc_handler_fn)(void *ctx, const struct ipc_message *m);
 
 struct ipc_events {
-	ipc_handler_fn on_message;                        // required
-	void (*on_drain)(void *ctx, enum process_id peer);  // may be NULL
+	ipc_handler_fn on_message;			   // required
+	void (*on_drain)(void *ctx, enum process_id peer); // may be NULL
 	// The channel is dead: ERR_BUSY when the peer is gone, ERR_PEER when it broke a rule,
 	// ERR_INTERNAL when we did. Required; it calls ipc_close, now or later.
 	void (*on_close)(void *ctx, enum process_id peer, struct err why);
@@ -101,5 +142,6 @@ MUST_USE struct err ipc_flush(struct ipc_channel *ch, int timeout_ms);
 // Usage: Ipc__Grant *g = IPC_UNPACK(grant, m, arena, &e);
 void *ipc_unpack(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t len,
 		 struct arena *a, struct err *e);
-#define IPC_UNPACK(lower, m, a, e) ipc_unpack(&ipc__##lower##__descriptor, (m)->bytes, (m)->len, a, e)
+#define IPC_UNPACK(lower, m, a, e)                                                                 \
+	ipc_unpack(&ipc__##lower##__descriptor, (m)->bytes, (m)->len, a, e)
 ProtobufCAllocator ipc_arena_allocator(struct arena *a);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's interface grows with its ABI number, and Debian 12's headers stop at ABI 2; so the
-// numbers of Documentation/userspace-api/landlock.rst (ABI 1 to 7) are written here. Everything that
-// the running kernel can forbid is forbidden, then the named folders and files are let through.
+// numbers of Documentation/userspace-api/landlock.rst (ABI 1 to 7) are written here. Everything
+// that the running kernel can forbid is forbidden, then the named folders and files are let
+// through.
 #include "lib/ipc/landlock.h"
 
 #include "lib/base/mem.h"

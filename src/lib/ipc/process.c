@@ -9,6 +9,7 @@
 #include "lib/ipc/messages.pb-c.h"
 #include "lib/ipc/sandbox.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,8 @@ static struct err on_channel(struct life *l, const struct ipc_message *m)
 		    ipc_joined(l->p.id, (enum process_id)with->peer);
 	if (!good) {
 		close(m->fd);
-		return with ? err_make(ERR_PEER, "CHANNEL to %u, whom we do not talk to", with->peer)
+		return with ? err_make(ERR_PEER, "CHANNEL to %u, whom we do not talk to",
+				       with->peer)
 			    : e;
 	}
 	if (l->p.running)
@@ -215,8 +217,9 @@ static struct err from_parent(struct life *l, const struct ipc_message *m, bool 
 		enum ipc_type type;
 		struct err (*handle)(struct life *l, const struct ipc_message *m);
 	} own[] = {
-		{IPC_CONFIG, on_config},   {IPC_STATE_DIR, on_state_dir}, {IPC_LISTENER, on_listener},
-		{IPC_CHANNEL, on_channel}, {IPC_STARTED, on_started},	  {IPC_DIALLED, on_dialled},
+		{IPC_CONFIG, on_config},     {IPC_STATE_DIR, on_state_dir},
+		{IPC_LISTENER, on_listener}, {IPC_CHANNEL, on_channel},
+		{IPC_STARTED, on_started},   {IPC_DIALLED, on_dialled},
 		{IPC_STOP, on_stop},
 	};
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -277,6 +280,7 @@ static struct err close_sandbox(struct life *l, Ipc__Ready *ready)
 		snprintf(state, sizeof state, "/proc/self/fd/%d", l->p.state_dir);
 		s.folders = folders;
 	}
+	json_object_seed(0); // reads /dev/urandom, which is out of reach afterwards
 	TRY(sandbox_enter(&s, &summary, &abi));
 	ready->sandbox = (char *)(uintptr_t)summary;
 	ready->uid = geteuid();
@@ -411,8 +415,8 @@ struct err process_record(struct process *p, uint64_t id, const char *kind, cons
 	return process_send(p, PROCESS_REPOSITORY, IPC_RECORD, &m.base);
 }
 
-struct err process_event(struct process *p, const char *type, const char *subject,
-			 const char *json, const char *class_name)
+struct err process_event(struct process *p, const char *type, const char *subject, const char *json,
+			 const char *class_name)
 {
 	Ipc__Event m = IPC__EVENT__INIT;
 	m.type = (char *)(uintptr_t)type;

@@ -12,11 +12,11 @@ struct process {
 	enum process_id id;
 	struct event_base *base;
 	const struct daemon_conf *conf;
-	int state_dir;                            // descriptor of its state folder, -1: none
+	int state_dir;				  // descriptor of its state folder, -1: none
 	struct ipc_channel *peers[PROCESS_COUNT]; // NULL while away
-	struct arena *scratch;                    // reset before each message handler
-	void *self;                               // the part's own state
-	bool running;                             // READY has been sent
+	struct arena *scratch;			  // reset before each message handler
+	void *self;				  // the part's own state
+	bool running;				  // READY has been sent
 };
 
 struct process_part {
@@ -26,7 +26,7 @@ struct process_part {
 	const struct process_handler {
 		enum ipc_type type;
 		struct err (*handle)(struct process *p, const struct ipc_message *m);
-	} *handlers;
+	} * handlers;
 	size_t n_handlers;
 	// System calls beyond the common set (sandbox.h), NULL-terminated names; may be NULL.
 	const char *const *syscalls;
@@ -40,7 +40,7 @@ struct process_part {
 	void (*drained)(struct process *p, enum process_id peer);   // may be NULL
 	// A listening socket, by name (telemetry, enrolment, control, api, console). Non-blocking;
 	// the part's from now on. Between start and ready.
-	struct err (*listener)(struct process *p, const char *name, int fd); // may be NULL
+	struct err (*listener)(struct process *p, const char *name, int fd);	    // may be NULL
 	void (*dialled)(struct process *p, uint64_t id, int fd, const char *error); // may be NULL
 	// The last call: what must still be written. May be NULL. Then messages are flushed and the
 	// process ends.

@@ -13,9 +13,9 @@ static const struct ipc_rule rules[] = {
 };
 
 static const char *const process_names[PROCESS_COUNT] = {
-	[PROCESS_PARENT] = "parent",	       [PROCESS_TELEMETRY] = "telemetry",
-	[PROCESS_CONTROL] = "control",	       [PROCESS_REPOSITORY] = "repository",
-	[PROCESS_MODELS] = "models",	       [PROCESS_MANAGEMENT] = "management",
+	[PROCESS_PARENT] = "parent",	     [PROCESS_TELEMETRY] = "telemetry",
+	[PROCESS_CONTROL] = "control",	     [PROCESS_REPOSITORY] = "repository",
+	[PROCESS_MODELS] = "models",	     [PROCESS_MANAGEMENT] = "management",
 	[PROCESS_NORTHBOUND] = "northbound", [PROCESS_KEYS] = "keys",
 };
 

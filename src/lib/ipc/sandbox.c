@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -24,15 +25,57 @@
 // What an event loop over descriptors that it holds cannot do without. None of these opens a path,
 // makes a socket or a process, or touches another process.
 static const char *const common_calls[] = {
-	"read", "write", "readv", "writev", "recvmsg", "sendmsg", "recvfrom", "sendto", "close",
-	"lseek", "fcntl", "fstat", "getsockopt", "getsockname", "getpeername", "shutdown",
-	"epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "ppoll",
-	"brk", "munmap", "mremap", "madvise", "mlock", "munlock", "futex", "sched_yield",
-	"clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom",
-	"getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getrusage",
+	"read",
+	"write",
+	"readv",
+	"writev",
+	"recvmsg",
+	"sendmsg",
+	"recvfrom",
+	"sendto",
+	"close",
+	"lseek",
+	"fcntl",
+	"fstat",
+	"getsockopt",
+	"getsockname",
+	"getpeername",
+	"shutdown",
+	"epoll_wait",
+	"epoll_pwait",
+	"epoll_ctl",
+	"poll",
+	"ppoll",
+	"brk",
+	"munmap",
+	"mremap",
+	"madvise",
+	"mlock",
+	"munlock",
+	"futex",
+	"sched_yield",
+	"clock_gettime",
+	"clock_nanosleep",
+	"nanosleep",
+	"gettimeofday",
+	"time",
+	"getrandom",
+	"getpid",
+	"gettid",
+	"getuid",
+	"geteuid",
+	"getgid",
+	"getegid",
+	"getrusage",
 	"sysinfo", // qsort asks how much memory there is
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
-	"exit", "exit_group", NULL,
+	"rt_sigaction",
+	"rt_sigprocmask",
+	"rt_sigreturn",
+	"sigaltstack",
+	"restart_syscall",
+	"exit",
+	"exit_group",
+	NULL,
 };
 
 static const char *const socket_calls[] = {
@@ -41,18 +84,43 @@ static const char *const socket_calls[] = {
 
 // What the dynamic loader and a small program need on top, since a filter stays over execve.
 static const char *const program_calls[] = {
-	"execve", "clone", "clone3", "vfork", "wait4", "pipe2", "dup2", "dup3", "openat", "access",
-	"pread64", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "prlimit64",
-	"statx", "newfstatat", "readlink", "readlinkat", "getdents64", "mmap", "mprotect",
-	"ioctl", "uname", "socket", "connect", NULL,
+	"execve",
+	"clone",
+	"clone3",
+	"vfork",
+	"wait4",
+	"pipe2",
+	"dup2",
+	"dup3",
+	"openat",
+	"access",
+	"pread64",
+	"arch_prctl",
+	"set_tid_address",
+	"set_robust_list",
+	"rseq",
+	"prlimit64",
+	"statx",
+	"newfstatat",
+	"readlink",
+	"readlinkat",
+	"getdents64",
+	"mmap",
+	"mprotect",
+	"ioctl",
+	"uname",
+	"socket",
+	"connect",
+	NULL,
 };
 
 // The runtimes of AddressSanitizer and UBSan, in test builds only: how they map shadow memory,
 // and write a report (they may try to open files, which Landlock refuses).
 static const char *const sanitizer_calls[] = {
 #ifdef SANDBOX_SANITIZERS
-	"mmap", "mprotect", "openat", "readlink", "readlinkat", "newfstatat", "ioctl", "prctl",
-	"prlimit64", "sched_getaffinity", "getdents64", "tgkill", "kill", "uname",
+	"mmap",	      "mprotect", "openat", "readlink",	 "readlinkat",
+	"newfstatat", "ioctl",	  "prctl",  "prlimit64", "sched_getaffinity",
+	"getdents64", "tgkill",	  "kill",   "uname",
 #endif
 	NULL,
 };
@@ -232,7 +300,10 @@ struct err sandbox_enter(const struct sandbox *s, const char **summary, int *lan
 	int ruleset, abi;
 	unsigned calls = 0;
 	bool kept = false;
-	tzset(); // strftime would open /etc/localtime when it is first called
+	// strftime looks at /etc/localtime each time that it is called, unless a zone is named.
+	if (setenv("TZ", "UTC0", 1) < 0)
+		return err_system("time zone");
+	tzset();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_system("no new privileges");
 	TRY(landlock_prepare(s, &ruleset, &abi));

@@ -12,13 +12,13 @@
 #include <sys/types.h>
 
 struct sandbox {
-	uid_t uid; // drop to this user and group when root; 0: stay
+	uid_t uid;		     // drop to this user and group when root; 0: stay
 	const char *const *syscalls; // beyond the common set; NULL-terminated; may be NULL
 	const char *const *folders;  // readable and writable below; NULL-terminated; may be NULL
 	const char *const *files;    // readable only; NULL-terminated; may be NULL
-	bool sockets;                // socket() and connect() (agent's collectors, witness): off for gemeld's
-	bool programs;               // execve of what `files` names (agent's collectors)
-	bool keep_capabilities;      // keep CAP_NET_ADMIN only (agent's apply)
+	bool sockets;  // socket() and connect() (agent's collectors, witness): off for gemeld's
+	bool programs; // execve of what `files` names (agent's collectors)
+	bool keep_capabilities; // keep CAP_NET_ADMIN only (agent's apply)
 };
 
 // Closes it for good. On success *summary (static text) tells a person what holds, such as

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sending. A large frame goes to the kernel straight from the caller's bytes when nothing waits, and
-// only what the kernel did not take is copied. Small frames are gathered in chunks and written at the
-// end of the loop's turn, many in one call. A descriptor rides on the first byte of its frame, so its
-// frame begins a chunk and that chunk begins a sendmsg: the receiver relies on it.
+// Sending. A large frame goes to the kernel straight from the caller's bytes when nothing waits,
+// and only what the kernel did not take is copied. Small frames are gathered in chunks and written
+// at the end of the loop's turn, many in one call. A descriptor rides on the first byte of its
+// frame, so its frame begins a chunk and that chunk begins a sendmsg: the receiver relies on it.
 #include "lib/ipc/channel.h"
 
 #include <errno.h>
@@ -20,7 +20,8 @@ enum { PARTS = 64 };
 
 // --- chunks
 
-// Chunks are used again rather than given back: fresh pages cost more than what is copied into them.
+// Chunks are used again rather than given back: fresh pages cost more than what is copied into
+// them.
 static struct chunk *spare;
 static unsigned n_spare;
 

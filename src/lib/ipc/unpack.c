@@ -23,7 +23,8 @@ void *ipc_unpack(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size
 {
 	ProtobufCAllocator allocator = ipc_arena_allocator(a);
 	// No bytes are a message of defaults; the library wants an address all the same.
-	void *m = protobuf_c_message_unpack(d, &allocator, len, bytes ? bytes : (const uint8_t *)"");
+	void *m =
+		protobuf_c_message_unpack(d, &allocator, len, bytes ? bytes : (const uint8_t *)"");
 	if (!m)
 		*e = err_make(ERR_PEER, "%s of %zu bytes: malformed, or too many parts",
 			      d->short_name, len);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes from a process that has been taken over, as they come out of its socket. The first byte
-// chooses who talks to whom, the second the state and how the stream is cut; the rest is the stream.
-// Nothing that messages.def does not permit may reach a handler.
+// chooses who talks to whom, the second the state and how the stream is cut; the rest is the
+// stream. Nothing that messages.def does not permit may reach a handler.
 
 #include "lib/ipc/rules.h"
 
@@ -20,7 +20,8 @@ static struct err on_message(void *ctx, const struct ipc_message *m)
 {
 	struct receiver *r = ctx;
 	volatile uint8_t sum = 0;
-	if (r->ended || ipc_frame_check(&r->permitted, r->running, m->type, m->len, m->fd >= 0).code)
+	if (r->ended ||
+	    ipc_frame_check(&r->permitted, r->running, m->type, m->len, m->fd >= 0).code)
 		abort();
 	for (size_t i = 0; i < m->len; i++)
 		sum = (uint8_t)(sum + m->bytes[i]);

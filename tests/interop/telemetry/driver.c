@@ -10,6 +10,7 @@
 
 #include "lib/base/clock.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ static void order(char **word, int n)
 	}
 }
 
-static void on_line(evutil_socket_t fd, short what, void *ctx)
+static void read_line(void)
 {
 	char line[4096], *word[WORDS_MAX + 1], *rest = NULL;
 	int n = 0;
@@ -113,9 +114,10 @@ int main(void)
 {
 	setvbuf(stdin, NULL, _IONBF, 0);
 	house_open();
-	struct event *lines = event_new(house.base, 0, EV_READ | EV_PERSIST, on_line, NULL);
-	event_add(lines, NULL);
-	for (;;) // house_turn breaks the loop
-		event_base_loop(house.base, EVLOOP_ONCE);
-	return 0;
+	for (;;) {
+		struct pollfd input = {.events = POLLIN};
+		if (poll(&input, 1, 0) > 0)
+			read_line();
+		house_turn(1);
+	}
 }

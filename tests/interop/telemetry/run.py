@@ -319,4 +319,4 @@ if __name__ == "__main__":
     run("protoc", "--proto_path=" + PROTOS, "--python_out=" + WORK.name,
         *(os.path.join(PROTOS, p + ".proto") for p in ("gnmi", "gnmi_ext")))
     sys.path.insert(0, WORK.name)
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole agent against a small twin (twin.c) with a software TPM: joining, attestation, the signed
-// stream, renewal of the certificate, loss of the connection and of the process. The tests are one
-// story and run in order.
+// The whole agent against a small twin (twin.c) with a software TPM: joining, attestation, the
+// signed stream, renewal of the certificate, loss of the connection and of the process. The tests
+// are one story and run in order.
 
 #include "twin.h"
 
@@ -11,7 +11,8 @@ static struct swtpm tpm;
 static char folder[PATH_MAX];
 static pid_t agent;
 static const char *const basics[] = {"/system/state", "/gemel", NULL};
-static const char *const more[] = {"/system/state", "/gemel", "/interfaces", "/network-instances", NULL};
+static const char *const more[] = {"/system/state", "/gemel", "/interfaces", "/network-instances",
+				   NULL};
 
 // --- set-up
 
@@ -53,7 +54,8 @@ static void measure(void)
 	hash_finish(h, both + 32);
 	hash_free(h);
 	hash_sha256(both, 64, twin.pcr17); // PCR 17 = SHA-256(zeros || SHA-256(executable))
-	swtpm_run((const char *const[]){"swtpm_ioctl", "--unix", tpm.control, "-h", "-", NULL}, path);
+	swtpm_run((const char *const[]){"swtpm_ioctl", "--unix", tpm.control, "-h", "-", NULL},
+		  path);
 }
 
 static void start_agent(void)

@@ -71,11 +71,13 @@ static void damage(const struct nlmsghdr *m)
 
 static void test_link(void **state)
 {
-	const struct ifinfomsg head = {.ifi_index = 7, .ifi_flags = IFF_UP | IFF_RUNNING,
-				       .ifi_type = ARPHRD_ETHER};
+	const struct ifinfomsg head = {
+		.ifi_index = 7, .ifi_flags = IFF_UP | IFF_RUNNING, .ifi_type = ARPHRD_ETHER};
 	struct netlink_link l;
 	struct nlmsghdr *m = start(RTM_NEWLINK, &head, sizeof head);
-	mnl_attr_put_strz(m, IFLA_IFNAME, "eth\x01" "0");
+	mnl_attr_put_strz(m, IFLA_IFNAME,
+			  "eth\x01"
+			  "0");
 	mnl_attr_put_u32(m, IFLA_MTU, 9000);
 	mnl_attr_put_u8(m, IFLA_OPERSTATE, IF_OPER_UP);
 	mnl_attr_put(m, IFLA_ADDRESS, 6, "\x02\x00\x00\x00\x00\x01");
@@ -112,7 +114,8 @@ static void test_addresses(void **state)
 
 static void test_neighbours(void **state)
 {
-	const struct ndmsg head = {.ndm_family = AF_INET6, .ndm_ifindex = 3, .ndm_state = NUD_STALE};
+	const struct ndmsg head = {
+		.ndm_family = AF_INET6, .ndm_ifindex = 3, .ndm_state = NUD_STALE};
 	struct netlink_neighbour n;
 	struct nlmsghdr *m = start(RTM_NEWNEIGH, &head, sizeof head);
 	put_address(m, NDA_DST, "fe80::1");
@@ -138,8 +141,10 @@ static struct nlmsghdr *route(const char *prefix, uint8_t length, uint32_t table
 			      const struct path_of *paths, unsigned n)
 {
 	bool six = strchr(prefix, ':') != NULL;
-	const struct rtmsg head = {.rtm_family = six ? AF_INET6 : AF_INET, .rtm_dst_len = length,
-				   .rtm_table = (uint8_t)table, .rtm_protocol = RTPROT_STATIC,
+	const struct rtmsg head = {.rtm_family = six ? AF_INET6 : AF_INET,
+				   .rtm_dst_len = length,
+				   .rtm_table = (uint8_t)table,
+				   .rtm_protocol = RTPROT_STATIC,
 				   .rtm_type = table == RT_TABLE_LOCAL ? RTN_LOCAL : RTN_UNICAST};
 	struct nlmsghdr *m = start(RTM_NEWROUTE, &head, sizeof head);
 	put_address(m, RTA_DST, prefix);
@@ -178,7 +183,9 @@ static void test_route(void **state)
 	assert_int_equal(r.metric, 20);
 	damage(m);
 	// IPv4 over an IPv6 next hop (RFC 8950).
-	const struct rtmsg head = {.rtm_family = AF_INET, .rtm_dst_len = 8, .rtm_table = RT_TABLE_MAIN,
+	const struct rtmsg head = {.rtm_family = AF_INET,
+				   .rtm_dst_len = 8,
+				   .rtm_table = RT_TABLE_MAIN,
 				   .rtm_type = RTN_UNICAST};
 	uint8_t via[2 + 16] = {AF_INET6, 0, 0xfe, 0x80};
 	m = start(RTM_NEWROUTE, &head, sizeof head);
@@ -219,8 +226,8 @@ static void test_nexthop(void **state)
 static void test_rules(void **state)
 {
 	struct netlink_rule r;
-	const struct fib_rule_hdr head = {.family = AF_INET, .table = RT_TABLE_MAIN,
-					  .action = FR_ACT_TO_TBL};
+	const struct fib_rule_hdr head = {
+		.family = AF_INET, .table = RT_TABLE_MAIN, .action = FR_ACT_TO_TBL};
 	struct nlmsghdr *m = start(RTM_NEWRULE, &head, sizeof head);
 	mnl_attr_put_u32(m, FRA_PRIORITY, 32766);
 	mnl_attr_put_u32(m, FRA_TABLE, RT_TABLE_MAIN);
@@ -244,8 +251,10 @@ static int make(void **state)
 	interfaces = interfaces_new(t);
 	afts = afts_new(t, interfaces);
 	for (int i = 1; i <= 3; i++) {
-		struct netlink_link l = {.index = i, .flags = IFF_UP | IFF_RUNNING,
-					 .hardware = ARPHRD_ETHER, .oper = IF_OPER_UP};
+		struct netlink_link l = {.index = i,
+					 .flags = IFF_UP | IFF_RUNNING,
+					 .hardware = ARPHRD_ETHER,
+					 .oper = IF_OPER_UP};
 		snprintf(l.name, sizeof l.name, "eth%d", i);
 		interfaces_link(interfaces, &l, 0, 1);
 	}
@@ -273,7 +282,8 @@ static const char *of_entry(const char *prefix, const char *leaf)
 {
 	char path[512];
 	const char *v = strchr(prefix, ':') ? "ipv6" : "ipv4";
-	snprintf(path, sizeof path, NI "/%s-unicast/%s-entry[prefix=%s]/state/%s", v, v, prefix, leaf);
+	snprintf(path, sizeof path, NI "/%s-unicast/%s-entry[prefix=%s]/state/%s", v, v, prefix,
+		 leaf);
 	return leaf_of(t, path);
 }
 
@@ -299,15 +309,16 @@ static const char *hops_of(const char *prefix)
 		sscanf(strstr(l->path, "next-hop[index=") + 15, "%31[0-9]", index);
 		const char *via = of_hop(index, "state/ip-address");
 		const char *name = of_hop(index, "interface-ref/state/interface");
-		snprintf(text + strlen(text), sizeof text - strlen(text), "%s@%s*%s ", via ? via : "",
-			 name ? name : "", leaf_of(t, l->path));
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s@%s*%s ",
+			 via ? via : "", name ? name : "", leaf_of(t, l->path));
 	}
 	return text;
 }
 
 static void test_the_best_route_is_the_entry(void **state)
 {
-	const struct path_of one = {1, "10.0.0.1", 1}, other = {2, "10.0.1.1", 1}, own = {3, NULL, 1};
+	const struct path_of one = {1, "10.0.0.1", 1}, other = {2, "10.0.1.1", 1},
+			     own = {3, NULL, 1};
 	assert_true(tell(route("192.0.2.0", 24, RT_TABLE_MAIN, 20, &one, 1), false, false));
 	assert_true(tell(route("192.0.2.0", 24, RT_TABLE_MAIN, 10, &other, 1), false, false));
 	assert_string_equal(of_entry("192.0.2.0/24", "metric"), "10");
@@ -391,9 +402,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_best_route_is_the_entry, make, clear),
 		cmocka_unit_test_setup_teardown(test_groups_are_named_by_content, make, clear),
 		cmocka_unit_test_setup_teardown(test_ipv6_paths_come_one_by_one, make, clear),
-		cmocka_unit_test_setup_teardown(test_an_ambiguous_event_asks_for_a_dump, make, clear),
+		cmocka_unit_test_setup_teardown(test_an_ambiguous_event_asks_for_a_dump, make,
+						clear),
 		cmocka_unit_test_setup_teardown(test_what_is_not_modelled_is_said, make, clear),
-		cmocka_unit_test_setup_teardown(test_a_dump_forgets_what_it_does_not_tell, make, clear),
+		cmocka_unit_test_setup_teardown(test_a_dump_forgets_what_it_does_not_tell, make,
+						clear),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

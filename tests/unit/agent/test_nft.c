@@ -33,7 +33,8 @@ static int make(void **state)
 	t = tree_new();
 	assert_good(nft_read(t, json, n, 1, &count));
 	assert_int_equal(count.rules, 20);
-	assert_int_equal(count.unmodelled, 6); // icmpv6 type, !=, limit, concatenation, vmap, masquerade
+	assert_int_equal(count.unmodelled,
+			 6); // icmpv6 type, !=, limit, concatenation, vmap, masquerade
 	return 0;
 }
 
@@ -78,7 +79,8 @@ static void test_sets_are_multiplied_out(void **state)
 		assert_leaf(t, entry(sequence, "/ipv4/state/destination-address"), "10.20.0.0/16");
 		assert_leaf(t, entry(sequence, "/ipv4/state/protocol"), "TCP");
 		assert_leaf(t, entry(sequence, "/state/description"), "web for guests");
-		assert_leaf(t, entry(sequence, "/input-interface/interface-ref/state/interface"), "lo");
+		assert_leaf(t, entry(sequence, "/input-interface/interface-ref/state/interface"),
+			    "lo");
 		assert_leaf(t, entry(sequence, "/state/modelled"), "true");
 		assert_non_null(leaf_of(t, entry(sequence, "/state/matched-packets")));
 	}
@@ -106,10 +108,14 @@ static void test_jumps(void **state)
 {
 	assert_leaf(t, entry("9", "/actions/state/forwarding-action"), "JUMP");
 	assert_leaf(t, entry("9", "/actions/state/jump-chain"), "sub");
-	assert_leaf(t, at("sub", "/acl-entries/acl-entry[sequence-id=2]/transport/state/connection-state"),
-		    "ESTABLISHED,RELATED,INVALID,UNTRACKED"); // != new
-	assert_leaf(t, at("sub", "/acl-entries/acl-entry[sequence-id=4]/actions/state/forwarding-action"),
-		    "GOTO");
+	assert_leaf(
+		t,
+		at("sub", "/acl-entries/acl-entry[sequence-id=2]/transport/state/connection-state"),
+		"ESTABLISHED,RELATED,INVALID,UNTRACKED"); // != new
+	assert_leaf(
+		t,
+		at("sub", "/acl-entries/acl-entry[sequence-id=4]/actions/state/forwarding-action"),
+		"GOTO");
 }
 
 static void test_what_is_no_longer_there_goes(void **state)
@@ -137,7 +143,8 @@ static void prefixes(int family, const char *first, const char *last, const char
 static void test_ranges(void **state)
 {
 	static struct nft_values v;
-	prefixes(AF_INET, "10.9.0.1", "10.9.0.6", "10.9.0.1/32 10.9.0.2/31 10.9.0.4/31 10.9.0.6/32");
+	prefixes(AF_INET, "10.9.0.1", "10.9.0.6",
+		 "10.9.0.1/32 10.9.0.2/31 10.9.0.4/31 10.9.0.6/32");
 	prefixes(AF_INET, "0.0.0.0", "255.255.255.255", "0.0.0.0/0");
 	prefixes(AF_INET, "255.255.255.255", "255.255.255.255", "255.255.255.255/32");
 	prefixes(AF_INET6, "2001:db8::", "2001:db8::ffff", "2001:db8::/112");

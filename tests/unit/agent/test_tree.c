@@ -61,8 +61,9 @@ static void test_news(void **state)
 
 static void test_subtrees(void **state)
 {
-	static const char *const paths[] = {"/a/b", "/a/b-c", "/a/b/d", "/a/b[k=1]/e", "/a/b[k=1]/f",
-					    "/a/b[k=11]/e", "/a/b0", "/a/c", "/aa"};
+	static const char *const paths[] = {"/a/b",	   "/a/b-c",	  "/a/b/d",
+					    "/a/b[k=1]/e", "/a/b[k=1]/f", "/a/b[k=11]/e",
+					    "/a/b0",	   "/a/c",	  "/aa"};
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		put_uint(t, paths[i], i, 0);
 	assert_int_equal(count_below(t, "/"), 9);
@@ -86,7 +87,8 @@ static void test_after(void **state)
 	put_uint(t, "/c", 1, 0);
 	assert_string_equal(tree_after(t, "")->path, "/a");
 	assert_string_equal(tree_after(t, "/a")->path, "/c");
-	assert_string_equal(tree_after(t, "/b")->path, "/c"); // the place need not be there any more
+	assert_string_equal(tree_after(t, "/b")->path,
+			    "/c"); // the place need not be there any more
 	assert_null(tree_after(t, "/c"));
 }
 

@@ -22,17 +22,16 @@ static ProtobufCBinaryData view(const void *bytes, size_t n)
 static void certified_key(const Gemel__Enrolment__V1__CertifiedBatchKey *c, uint8_t spki[32])
 {
 	static const char purpose[] = "gemel batch key v1\n";
-	const struct hash_part parts[] = {{purpose, sizeof purpose - 1},
-					  {"r1", 3},
-					  {c->batch_key.data, c->batch_key.len}};
+	const struct hash_part parts[] = {
+		{purpose, sizeof purpose - 1}, {"r1", 3}, {c->batch_key.data, c->batch_key.len}};
 	const struct tpm_pcrs none = {.mask = 0};
 	struct tpm_quote quote;
 	uint8_t digest[32];
 	hash_parts(parts, 3, digest);
 	assert_good(tpm_quote_verify(&twin.ak, c->certification.data, c->certification.len,
 				     c->signature.data, c->signature.len, digest, &none, &quote));
-	Gemel__Enrolment__V1__BatchKey *b = gemel__enrolment__v1__batch_key__unpack(
-		NULL, c->batch_key.len, c->batch_key.data);
+	Gemel__Enrolment__V1__BatchKey *b =
+		gemel__enrolment__v1__batch_key__unpack(NULL, c->batch_key.len, c->batch_key.data);
 	assert_non_null(b);
 	hash_sha256(b->public_key.data, b->public_key.len, spki);
 	assert_memory_equal(spki, b->key_id.data, 8);
@@ -98,8 +97,8 @@ static void on_begin(void *ctx, struct grpc_call *call, const uint8_t *message, 
 	assert_memory_equal(r->token_proof.data, mac, 32);
 	assert_string_equal(b->device_id, "r1");
 	assert_string_equal(b->token_id, "t1");
-	assert_good(tpm_ek_verify(b->ek_certificate_der.data, b->ek_certificate_der.len, twin.makers,
-				  NULL, clock_wall_ns(), &ek));
+	assert_good(tpm_ek_verify(b->ek_certificate_der.data, b->ek_certificate_der.len,
+				  twin.makers, NULL, clock_wall_ns(), &ek));
 	assert_good(tpm_ak_read(b->ak_public.data, b->ak_public.len, &twin.ak));
 	assert_good(x509_csr_read(b->csr_der.data, b->csr_der.len, &csr));
 	memcpy(twin.tls_spki, csr.spki, 32);
@@ -111,7 +110,7 @@ static void on_begin(void *ctx, struct grpc_call *call, const uint8_t *message, 
 	buf_append(&blob, c.blob, c.blob_len);
 	buf_be16(&seed, (uint16_t)c.seed_len);
 	buf_append(&seed, c.seed, c.seed_len);
-	a.session = (char *)(uintptr_t)"s1";
+	a.session = (char *)(uintptr_t) "s1";
 	a.credential_blob = view(blob.data, blob.len);
 	a.encrypted_secret = view(seed.data, seed.len);
 	a.attest_nonce = view(twin.nonce, 32);
@@ -144,7 +143,7 @@ static void certificate(struct grpc_call *call)
 	a.certificate_chain_der = chain;
 	a.n_certificate_chain_der = 2;
 	a.trust_bundle = view(pem.data, pem.len);
-	a.state = (char *)(uintptr_t)"quarantine";
+	a.state = (char *)(uintptr_t) "quarantine";
 	answer(call, &a.base);
 }
 
@@ -182,7 +181,7 @@ static void on_attest(void *ctx, struct grpc_call *call, const uint8_t *message,
 	evidence(r->evidence, r->batch_key, twin.session_spki);
 	twin.attests++;
 	a.accepted = !twin.refuse;
-	a.state = (char *)(uintptr_t)"production";
+	a.state = (char *)(uintptr_t) "production";
 	a.reason = (char *)(uintptr_t)(twin.refuse ? twin.refuse : "");
 	a.again_after_ns = clock_wall_ns() + 3600 * NS_PER_S;
 	answer(call, &a.base);
@@ -231,8 +230,9 @@ static const struct grpc_handlers begin_h = {.on_message = on_begin_first},
 static void value_of(const struct gnmi_value *g, struct batch_value *v)
 {
 	static const enum batch_type types[] = {
-		[GNMI_STRING] = VALUE_STRING, [GNMI_INT] = VALUE_INT,	[GNMI_UINT] = VALUE_UINT,
-		[GNMI_BOOL] = VALUE_BOOL,     [GNMI_BYTES] = VALUE_BYTES, [GNMI_DOUBLE] = VALUE_DOUBLE,
+		[GNMI_STRING] = VALUE_STRING, [GNMI_INT] = VALUE_INT,
+		[GNMI_UINT] = VALUE_UINT,     [GNMI_BOOL] = VALUE_BOOL,
+		[GNMI_BYTES] = VALUE_BYTES,   [GNMI_DOUBLE] = VALUE_DOUBLE,
 		[GNMI_JSON] = VALUE_JSON,     [GNMI_NONE] = VALUE_NONE};
 	*v = (struct batch_value){.type = types[g->type]};
 	if (v->type >= VALUE_STRING) {
@@ -257,10 +257,11 @@ static void hash_batch(struct gnmi_notification *note, const struct gnmi_proof *
 		assert_good(gnmi_next(note, &r, &more));
 		if (!more)
 			break;
-		assert_good(path_text_of_wire(note->prefix, note->prefix_len, r.path, r.path_len, path, &n));
+		assert_good(path_text_of_wire(note->prefix, note->prefix_len, r.path, r.path_len,
+					      path, &n));
 		value_of(&r.value, &v);
-		batch_canonical_add(c, r.is_delete ? BATCH_DELETE : BATCH_UPDATE, note->timestamp_ns, path,
-				    n, &v);
+		batch_canonical_add(c, r.is_delete ? BATCH_DELETE : BATCH_UPDATE,
+				    note->timestamp_ns, path, n, &v);
 		twin.records++;
 		twin.deletes += r.is_delete;
 		if (twin.on_record)
@@ -343,21 +344,23 @@ void twin_subscribe(const char *const *paths)
 	}
 	twin.synced = false;
 	twin.first_seq = 0;
-	assert_good(grpc_call_start(twin.inner, "/gnmi.gNMI/Subscribe", GRPC_BIDI, &stream_h, NULL, 0,
-				    &twin.stream));
+	assert_good(grpc_call_start(twin.inner, "/gnmi.gNMI/Subscribe", GRPC_BIDI, &stream_h, NULL,
+				    0, &twin.stream));
 	assert_good(grpc_call_send(twin.stream, bytes, n));
 }
 
 // --- connections
 
-static struct err on_target(void *ctx, struct tunnel_peer *peer, const char *target, const char *type)
+static struct err on_target(void *ctx, struct tunnel_peer *peer, const char *target,
+			    const char *type)
 {
 	assert_string_equal(target, "r1");
 	twin.peer = peer;
 	return OK;
 }
 
-static void on_target_gone(void *ctx, struct tunnel_peer *peer, const char *target, const char *type)
+static void on_target_gone(void *ctx, struct tunnel_peer *peer, const char *target,
+			   const char *type)
 {
 	if (twin.peer == peer)
 		twin.peer = NULL;
@@ -400,7 +403,8 @@ void twin_hang_up(void)
 	grpc_conn_close(outer);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *a, int n, void *ctx)
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *a, int n,
+		      void *ctx)
 {
 	unsigned which = ctx == &twin.tls[1];
 	struct ssl_st *ssl;
@@ -416,11 +420,12 @@ static void listen_on(unsigned which)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof a;
 	twin.listener[which] =
-		evconnlistener_new_bind(twin.base, on_accept, &twin.tls[which], LEV_OPT_CLOSE_ON_FREE, 16,
-					(struct sockaddr *)&a, sizeof a);
+		evconnlistener_new_bind(twin.base, on_accept, &twin.tls[which],
+					LEV_OPT_CLOSE_ON_FREE, 16, (struct sockaddr *)&a, sizeof a);
 	assert_non_null(twin.listener[which]);
-	assert_int_equal(getsockname(evconnlistener_get_fd(twin.listener[which]), (struct sockaddr *)&a, &n),
-			 0);
+	assert_int_equal(
+		getsockname(evconnlistener_get_fd(twin.listener[which]), (struct sockaddr *)&a, &n),
+		0);
 	twin.port[which] = ntohs(a.sin_port);
 }
 
@@ -450,8 +455,10 @@ void twin_make(void)
 	}
 #define SERVICE "/gemel.enrolment.v1.Enrolment/"
 	assert_good(grpc_server_add(twin.grpc[0], SERVICE "Begin", GRPC_UNARY, &begin_h, NULL));
-	assert_good(grpc_server_add(twin.grpc[0], SERVICE "Complete", GRPC_UNARY, &complete_h, NULL));
-	assert_good(grpc_server_add(twin.grpc[1], SERVICE "Challenge", GRPC_UNARY, &challenge_h, NULL));
+	assert_good(
+		grpc_server_add(twin.grpc[0], SERVICE "Complete", GRPC_UNARY, &complete_h, NULL));
+	assert_good(
+		grpc_server_add(twin.grpc[1], SERVICE "Challenge", GRPC_UNARY, &challenge_h, NULL));
 	assert_good(grpc_server_add(twin.grpc[1], SERVICE "Attest", GRPC_UNARY, &attest_h, NULL));
 	assert_good(grpc_server_add(twin.grpc[1], SERVICE "Renew", GRPC_UNARY, &renew_h, NULL));
 	assert_good(tunnel_server_new(twin.grpc[1], &tunnel_events, NULL, &twin.tunnel));

@@ -46,7 +46,7 @@ struct twin {
 	uint8_t session_spki[32];			 // of the connection to the tunnel
 	uint8_t pcr17[32];
 	int64_t life_from_ns, life_until_ns; // of certificates
-	const char *refuse; // Attest: NULL accepts
+	const char *refuse;		     // Attest: NULL accepts
 	unsigned begins, completes, attests, renews, connections;
 
 	struct tunnel_peer *peer;

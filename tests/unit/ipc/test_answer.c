@@ -109,10 +109,10 @@ static void test_problem(void **state)
 	static const struct {
 		enum err_code code;
 		unsigned status;
-	} all[] = {{ERR_USAGE, 400},	{ERR_AUTH, 401},     {ERR_DENIED, 403},
+	} all[] = {{ERR_USAGE, 400},	 {ERR_AUTH, 401},     {ERR_DENIED, 403},
 		   {ERR_NOT_FOUND, 404}, {ERR_CONFLICT, 409}, {ERR_LIMIT, 429},
-		   {ERR_BUSY, 503},	{ERR_IO, 500},	     {ERR_CORRUPT, 500},
-		   {ERR_INTERNAL, 500}, {ERR_PEER, 500}};
+		   {ERR_BUSY, 503},	 {ERR_IO, 500},	      {ERR_CORRUPT, 500},
+		   {ERR_INTERNAL, 500},	 {ERR_PEER, 500}};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		struct err why = err_make(all[i].code, "it is so");
 		assert_int_equal(answer_problem(&models, i, why, "do that", NULL).code, ERR_NONE);
@@ -159,13 +159,13 @@ static void test_parameters(void **state)
 	Ipc__Param text = IPC__PARAM__INIT, number = IPC__PARAM__INIT, flag = IPC__PARAM__INIT;
 	Ipc__Param *list[] = {&text, &number, &flag};
 	Ipc__ApiRequest r = IPC__API_REQUEST__INIT;
-	text.name = (char *)(uintptr_t)"t";
+	text.name = (char *)(uintptr_t) "t";
 	text.value_case = IPC__PARAM__VALUE_TEXT;
-	text.text = (char *)(uintptr_t)"words";
-	number.name = (char *)(uintptr_t)"n";
+	text.text = (char *)(uintptr_t) "words";
+	number.name = (char *)(uintptr_t) "n";
 	number.value_case = IPC__PARAM__VALUE_NUMBER;
 	number.number = -5;
-	flag.name = (char *)(uintptr_t)"f";
+	flag.name = (char *)(uintptr_t) "f";
 	flag.value_case = IPC__PARAM__VALUE_FLAG;
 	flag.flag = true;
 	r.params = list;

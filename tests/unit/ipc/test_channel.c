@@ -32,8 +32,8 @@ static void pattern(uint8_t *p, size_t n, uint8_t seed)
 
 static void test_sizes(void **state)
 {
-	static const size_t sizes[] = {0, 1, 7, 8, 4095, 8191, 8192, 65535, 65536, 65537,
-				       1 << 20, (8 << 20) - 1, 8 << 20};
+	static const size_t sizes[] = {0,     1,     7,	    8,	     4095,	    8191,   8192,
+				       65535, 65536, 65537, 1 << 20, (8 << 20) - 1, 8 << 20};
 	uint8_t *bytes = malloc(8 << 20);
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		pattern(bytes, sizes[i], (uint8_t)i);
@@ -234,7 +234,7 @@ static void test_protobuf(void **state)
 {
 	scoped(arena) struct arena *arena = arena_new(1 << 20);
 	Ipc__BatchAck m = IPC__BATCH_ACK__INIT;
-	m.device = (char *)(uintptr_t)"r1";
+	m.device = (char *)(uintptr_t) "r1";
 	m.seq = 77;
 	assert_int_equal(ipc_send_pb(b.ch, IPC_BATCH_ACK, &m.base).code, ERR_NONE);
 	turn(base);
@@ -273,7 +273,8 @@ static struct err take_fd(struct end *e, const struct ipc_message *m)
 	return OK;
 }
 
-// Among plain messages, each descriptor arrives with its own message; also when all wait in a queue.
+// Among plain messages, each descriptor arrives with its own message; also when all wait in a
+// queue.
 static void test_descriptors(void **state)
 {
 	ends_open(base, &parent, PROCESS_PARENT, &child, PROCESS_KEYS, false);
@@ -317,7 +318,8 @@ static void test_no_leak(void **state)
 		ends_open(base, &parent, PROCESS_PARENT, &child, PROCESS_KEYS, false);
 		ipc_pause(child.ch);
 		for (int k = 0; k < 3; k++)
-			assert_int_equal(ipc_send(parent.ch, IPC_STATE_DIR, "", 0, 0).code, ERR_NONE);
+			assert_int_equal(ipc_send(parent.ch, IPC_STATE_DIR, "", 0, 0).code,
+					 ERR_NONE);
 		if (i % 2)
 			turn(base);
 		end_clear(&parent);
@@ -332,12 +334,18 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_ends, close_ends)
 	const struct CMUnitTest tests[] = {
-		CASE(test_sizes),	   CASE(test_order),
-		CASE(test_backlog_and_drain), CASE(test_drain_when_empty),
-		CASE(test_pause_in_handler), CASE(test_close_in_handler),
-		CASE(test_last_words),	   CASE(test_away),
-		CASE(test_not_permitted_here), CASE(test_handler_errors),
-		CASE(test_protobuf),	   CASE(test_descriptors),
+		CASE(test_sizes),
+		CASE(test_order),
+		CASE(test_backlog_and_drain),
+		CASE(test_drain_when_empty),
+		CASE(test_pause_in_handler),
+		CASE(test_close_in_handler),
+		CASE(test_last_words),
+		CASE(test_away),
+		CASE(test_not_permitted_here),
+		CASE(test_handler_errors),
+		CASE(test_protobuf),
+		CASE(test_descriptors),
 		CASE(test_no_leak),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

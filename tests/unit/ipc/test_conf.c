@@ -115,7 +115,8 @@ static void test_refused(void **state)
 	expect_refused("name: x\nstate: relative\n", "not a whole path");
 	expect_refused(LEAST "telemetry: {address: twin.example}\n", "telemetry: \"twin.example\"");
 	expect_refused(LEAST "api: {port: 99999}\n", "too large; 1 to 65535");
-	expect_refused(LEAST "console: {port: 8443}\n", "console.port: 8443 is the port of api too");
+	expect_refused(LEAST "console: {port: 8443}\n",
+		       "console.port: 8443 is the port of api too");
 	expect_refused(LEAST "colour: red\n", "unknown key");
 	expect_refused(LEAST "witnesses: [{name: w, vkey: k, address: host}]\n",
 		       "witnesses[1].address");

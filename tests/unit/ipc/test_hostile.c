@@ -17,10 +17,10 @@ static int open_raw(void **state)
 	child = (struct end){.fd = -1};
 	assert_int_equal(ipc_pair(fds).code, ERR_NONE);
 	raw = fds[0];
-	assert_int_equal(ipc_open(&child.ch, base, fds[1], PROCESS_KEYS, PROCESS_PARENT,
-				  &end_events, &child)
-				 .code,
-			 ERR_NONE);
+	assert_int_equal(
+		ipc_open(&child.ch, base, fds[1], PROCESS_KEYS, PROCESS_PARENT, &end_events, &child)
+			.code,
+		ERR_NONE);
 	return 0;
 }
 
@@ -54,10 +54,9 @@ static void raw_send(const void *bytes, size_t n, const int *fds, size_t n_fds)
 
 static size_t frame(uint8_t *out, unsigned type, unsigned flags, uint32_t len, size_t present)
 {
-	const uint8_t head[IPC_HEAD] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16),
-					(uint8_t)(len >> 8),  (uint8_t)len,
-					(uint8_t)(type >> 8), (uint8_t)type,
-					(uint8_t)(flags >> 8), (uint8_t)flags};
+	const uint8_t head[IPC_HEAD] = {
+		(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),   (uint8_t)len,
+		(uint8_t)(type >> 8), (uint8_t)type,	    (uint8_t)(flags >> 8), (uint8_t)flags};
 	memcpy(out, head, IPC_HEAD);
 	memset(out + IPC_HEAD, 'x', present);
 	return IPC_HEAD + present;

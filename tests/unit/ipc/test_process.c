@@ -223,7 +223,7 @@ static void give_channel(struct end *end, enum process_id peer)
 	uint8_t bytes[16];
 	m.peer = peer;
 	size_t n = ipc__channel__pack(&m, bytes);
-	*end = (struct end){.fd = -1};
+	end_clear(end);
 	assert_int_equal(ipc_pair(fds).code, ERR_NONE);
 	to_child(IPC_CHANNEL, bytes, n, fds[1]);
 	close(fds[1]);
@@ -407,7 +407,10 @@ static void test_bad_starts(void **state)
 	tidy_child(NULL);
 	begin_child(); // a listener for who listens on nothing
 	to_child(IPC_CONFIG, conf, sizeof conf - 1, -1);
-	to_child(IPC_LISTENER, "\x0a\x03" "api", 5, 0);
+	to_child(IPC_LISTENER,
+		 "\x0a\x03"
+		 "api",
+		 5, 0);
 	expect_refusal();
 	tidy_child(NULL);
 	begin_child(); // a channel to whom it does not talk

@@ -27,11 +27,11 @@ static void test_list_is_sound(void **state)
 static void test_who_is_joined(void **state)
 {
 	static const enum process_id joined[][2] = {
-		{PROCESS_KEYS, PROCESS_MANAGEMENT},	 {PROCESS_KEYS, PROCESS_MODELS},
-		{PROCESS_KEYS, PROCESS_REPOSITORY},	 {PROCESS_TELEMETRY, PROCESS_MANAGEMENT},
+		{PROCESS_KEYS, PROCESS_MANAGEMENT},	  {PROCESS_KEYS, PROCESS_MODELS},
+		{PROCESS_KEYS, PROCESS_REPOSITORY},	  {PROCESS_TELEMETRY, PROCESS_MANAGEMENT},
 		{PROCESS_NORTHBOUND, PROCESS_MANAGEMENT}, {PROCESS_CONTROL, PROCESS_MANAGEMENT},
 		{PROCESS_MANAGEMENT, PROCESS_REPOSITORY}, {PROCESS_TELEMETRY, PROCESS_REPOSITORY},
-		{PROCESS_REPOSITORY, PROCESS_MODELS},	 {PROCESS_REPOSITORY, PROCESS_NORTHBOUND},
+		{PROCESS_REPOSITORY, PROCESS_MODELS},	  {PROCESS_REPOSITORY, PROCESS_NORTHBOUND},
 		{PROCESS_MODELS, PROCESS_NORTHBOUND},
 	};
 	for (int a = 1; a < PROCESS_COUNT; a++) {
@@ -75,16 +75,19 @@ static void test_every_frame(void **state)
 						const struct ipc_rule *r = &rules[i];
 						bool f = r->from == from ||
 							 (r->from == PROCESS_EACH && from);
-						bool g = r->to == to || (r->to == PROCESS_EACH && to);
+						bool g = r->to == to ||
+							 (r->to == PROCESS_EACH && to);
 						if (r->type != type || !f || !g)
 							continue;
 						most = r->most;
 						want = (r->states & (running ? 2 : 1)) &&
-						       (r->fd == FD_MAYBE || (r->fd == FD_ONE) == fd);
+						       (r->fd == FD_MAYBE ||
+							(r->fd == FD_ONE) == fd);
 					}
 					struct err e = ipc_frame_check(&t, running, type, most, fd);
 					assert_int_equal(e.code, want ? ERR_NONE : ERR_PEER);
-					e = ipc_frame_check(&t, running, type, (size_t)most + 1, fd);
+					e = ipc_frame_check(&t, running, type, (size_t)most + 1,
+							    fd);
 					assert_int_equal(e.code, ERR_PEER);
 				}
 		}
@@ -110,7 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list_is_sound), cmocka_unit_test(test_who_is_joined),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_every_frame),
+		cmocka_unit_test(test_names),	      cmocka_unit_test(test_every_frame),
 		cmocka_unit_test(test_head),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,7 +262,7 @@ struct management *drive_management(struct drive *d)
 
 void drive_settle(struct drive *d)
 {
-	for (int quiet = 0; quiet < 3;) { // each hop is one turn of the loop
+	for (int quiet = 0; quiet < 16;) { // a message takes some turns of the loop
 		size_t before = d->n_kept;
 		event_base_loop(d->p.base, EVLOOP_NONBLOCK);
 		quiet = d->n_kept == before ? quiet + 1 : 0;

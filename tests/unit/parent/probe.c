@@ -153,7 +153,7 @@ static void obey(struct process *p, const char *word)
 	} else if (strcmp(word, "accuse") == 0) {
 		Ipc__Broken m = IPC__BROKEN__INIT;
 		m.peer = PROCESS_MANAGEMENT;
-		m.why = (char *)(uintptr_t)"a lie";
+		m.why = (char *)(uintptr_t) "a lie";
 		err_ignore(process_send(p, PROCESS_PARENT, IPC_BROKEN, &m.base));
 	} else if (strcmp(word, "metrics") == 0) {
 		err_ignore(ipc_send(p->peers[PROCESS_PARENT], IPC_METRICS, "\xff\xff", 2, -1));
@@ -209,24 +209,33 @@ static const struct process_handler northbound_rows[] = {{IPC_METRICS, on_metric
 static const struct process_handler management_rows[] = {{IPC_PROCESS_STATUS, on_status},
 							 {IPC_CERT_REQUEST, on_request}};
 
-static const struct process_part telemetry = {.id = PROCESS_TELEMETRY, .syscalls = with_sockets,
+static const struct process_part telemetry = {.id = PROCESS_TELEMETRY,
+					      .syscalls = with_sockets,
 					      .ready = telemetry_ready,
-					      .listener = telemetry_listener, .dialled = dialled,
+					      .listener = telemetry_listener,
+					      .dialled = dialled,
 					      .stop = said_stop};
 static const struct process_part northbound = {.id = PROCESS_NORTHBOUND,
-					       .handlers = northbound_rows, .n_handlers = 1,
+					       .handlers = northbound_rows,
+					       .n_handlers = 1,
 					       .ready = northbound_ready,
-					       .listener = drop_listener, .dialled = dialled,
+					       .listener = drop_listener,
+					       .dialled = dialled,
 					       .stop = said_stop};
-static const struct process_part management = {.id = PROCESS_MANAGEMENT, .has_state = true,
-					       .handlers = management_rows, .n_handlers = 2,
-					       .ready = management_ready, .stop = said_stop};
-static const struct process_part control = {.id = PROCESS_CONTROL, .syscalls = with_sockets,
-					    .ready = count, .listener = control_listener,
+static const struct process_part management = {.id = PROCESS_MANAGEMENT,
+					       .has_state = true,
+					       .handlers = management_rows,
+					       .n_handlers = 2,
+					       .ready = management_ready,
+					       .stop = said_stop};
+static const struct process_part control = {.id = PROCESS_CONTROL,
+					    .syscalls = with_sockets,
+					    .ready = count,
+					    .listener = control_listener,
 					    .stop = said_stop};
 static const struct process_part models = {.id = PROCESS_MODELS, .start = fails};
-static const struct process_part keys = {.id = PROCESS_KEYS, .has_state = true, .ready = none,
-					 .stop = said_stop};
+static const struct process_part keys = {
+	.id = PROCESS_KEYS, .has_state = true, .ready = none, .stop = said_stop};
 
 int main(int argc, char **argv)
 {

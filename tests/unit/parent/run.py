@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """run.py PROBE GEMELD: supervision, DIAL, listeners, breaches and stopping with the probe's processes;
 then gemeld itself on loopback: every process killed comes back, each behind its sandbox."""

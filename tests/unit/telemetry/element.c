@@ -157,7 +157,27 @@ void element_dial(struct element *e, int port)
 	must(grpc_client_new(t, NULL, &conn_events, e, &e->conn), "gRPC");
 }
 
+static void on_attested(void *ctx, struct grpc_call *call, enum grpc_status status,
+			const char *text)
+{
+	struct element *e = ctx;
+	if (status == GRPC_OK && e->conn)
+		element_register_only(e, e->target);
+	else
+		snprintf(e->refused, sizeof e->refused, "%s", text);
+}
+
+static const struct grpc_handlers attest_handlers = {.on_end = on_attested};
+
 void element_register(struct element *e, const char *target)
+{
+	e->target = target;
+	must(grpc_call_unary(e->conn, "/gemel.enrolment.v1.Enrolment/Attest", "quote", 5,
+			     &attest_handlers, e, 0, &(struct grpc_call *){NULL}),
+	     "Attest");
+}
+
+void element_register_only(struct element *e, const char *target)
 {
 	if (!e->tunnel)
 		must(tunnel_client_new(e->conn, &tunnel_events, e, &e->tunnel), "tunnel");

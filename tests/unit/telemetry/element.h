@@ -18,6 +18,7 @@ struct element {
 	struct grpc_server *grpc;
 	struct grpc_call *call; // Subscribe
 	bool open, registered, conn_over;
+	const char *target; // to be registered when Attest is answered
 	char over[300], refused[300]; // words of the end; of a refused registration
 	// what was subscribed to
 	unsigned subscribes;
@@ -42,7 +43,9 @@ struct element {
 
 void element_open(struct element *e, const char *device, struct house_certificate *certificate);
 void element_dial(struct element *e, int port); // TLS and gRPC; not registered yet
+// Attests, and when that was accepted registers.
 void element_register(struct element *e, const char *target);
+void element_register_only(struct element *e, const char *target);
 void element_join(struct element *e); // dials and registers; waits for its subscription
 void element_hang_up(struct element *e);
 void element_clear(struct element *e);

@@ -46,6 +46,7 @@ struct house {
 	bool hold_admission;	// no answer
 	const char *refuse;	// reason, for whoever asks; NULL: all are admitted
 	bool hold_enrolment;
+	bool attest_no; // quotes are not accepted
 	unsigned enrol_status;
 	uint64_t held_batches; // not acknowledged
 	bool hold_acks;

@@ -95,6 +95,8 @@ static void test_waits_for_answer(void **state)
 	must(ipc_send_pb(house.others[PROCESS_MANAGEMENT], IPC_ADMIT_ANSWER, &m.base), "answer");
 	house_until(element_has_answer, &e, "the answer to Challenge");
 	assert_int_equal(e.status, GRPC_OK);
+	for (int i = 0; i < 500 && !e.registered; i++)
+		house_turn(1);
 	assert_true(e.registered);
 	element_clear(&e);
 }
@@ -177,7 +179,7 @@ static void test_name_stolen(void **state)
 	element_clear(&e);
 }
 
-// A device has one session: the newest.
+// A device is collected over one connection: the newest that registered.
 static void test_second_session(void **state)
 {
 	struct element a, b;
@@ -188,14 +190,45 @@ static void test_second_session(void **state)
 	for (int i = 0; i < 500 && !a.registered; i++)
 		house_turn(1);
 	element_dial(&b, house.tunnel_port);
+	element_register(&b, "r1");
 	house_until(element_is_over, &a, "the end of the first");
 	assert_non_null(strstr(wait_told(IPC_SESSION_END, "r1", NULL)->text, "again"));
-	element_register(&b, "r1");
 	for (int i = 0; i < 500 && !b.registered; i++)
 		house_turn(1);
 	assert_true(b.registered);
 	element_clear(&a);
 	element_clear(&b);
+}
+
+// A copied certificate without the TPM: it is let in to attest, and neither registers nor disturbs
+// the device itself (X.2011 8.1.1-1).
+static void test_copied(void **state)
+{
+	struct element device, thief;
+	element_open(&device, "r1", &r1);
+	element_open(&thief, "r1", &r1);
+	element_dial(&device, house.tunnel_port);
+	element_register(&device, "r1");
+	for (int i = 0; i < 500 && !device.registered; i++)
+		house_turn(1);
+	element_dial(&thief, house.tunnel_port);
+	house_until(element_is_open, &thief, "TLS");
+	element_register_only(&thief, "r1");
+	house_until(element_is_refused, &thief, "the refusal");
+	assert_non_null(strstr(thief.refused, "not attested"));
+	house.attest_no = true;
+	thief.refused[0] = 0;
+	element_register(&thief, "r1"); // with a quote that management does not accept
+	house_until(element_is_refused, &thief, "the refusal");
+	assert_non_null(strstr(thief.refused, "not attested"));
+	house.attest_no = false;
+	assert_false(device.conn_over);
+	assert_true(device.registered);
+	house_drop("r1", "key-mismatch"); // management ends all that it has
+	house_until(element_is_over, &thief, "the end");
+	house_until(element_is_over, &device, "the end");
+	element_clear(&thief);
+	element_clear(&device);
 }
 
 // --- refused handshakes, each with its own reason
@@ -441,7 +474,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_admitted),	   T(test_waits_for_answer), T(test_no_answer),
 		T(test_refused),	   T(test_other_device),     T(test_dropped),
-		T(test_name_stolen),	   T(test_second_session),   T(test_handshakes),
+		T(test_name_stolen),	   T(test_second_session),   T(test_copied),
+		T(test_handshakes),
 		T(test_revoked),	   T(test_role),	     T(test_management_away),
 		T(test_enrolment),	   T(test_enrolment_bounds), T(test_enrolment_late),
 		T(test_attest_on_tunnel),  T(test_handshake_flood),

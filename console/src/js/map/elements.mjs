@@ -10,8 +10,10 @@ export const busyShare = 0.8; // of its capacity: then a link is called busy
 
 // The one word for a device: that it is silent outweighs how it was admitted.
 export function deviceState(node, device) {
-	if (node?.stale || node?.state === "stale")
-		return { word: "stale", kind: "warn", text: Number.isFinite(node.age_ms) ? `stale ${span(node.age_ms)}` : "stale" };
+	if (node?.stale || node?.state === "stale") {
+		const age = Number.isFinite(node.age_ms) ? ` ${span(node.age_ms)}` : "";
+		return { word: "stale", kind: "warn", text: `stale${age}` };
+	}
 	const word = device?.state ?? node?.state ?? "unknown";
 	return { word, kind: stateKind(word), text: stateText(word) };
 }
@@ -66,7 +68,10 @@ export function elementsOf(topology, devices, { by, withHosts }) {
 	for (const n of nodes) {
 		const s = deviceState(n, devices.get(n.id)), label = `${n.id}\n${s.text}`;
 		elements.push({
-			data: { id: n.id, name: n.id, label, plain: label, w: Math.max(76, Math.ceil(labelWidth(label, 12) / 4) * 4), parent: parent(n.id) },
+			data: {
+				id: n.id, name: n.id, label, plain: label, parent: parent(n.id),
+				w: Math.max(76, Math.ceil(labelWidth(label, 12) / 4) * 4),
+			},
 			classes: `device ${s.kind}${n.stale ? " stale" : ""}`,
 		});
 	}
@@ -74,15 +79,22 @@ export function elementsOf(topology, devices, { by, withHosts }) {
 		if (!known.has(s.device))
 			continue;
 		const label = `${s.prefix}\n${s.hosts.length} ${s.hosts.length === 1 ? "host" : "hosts"}`;
-		elements.push({ data: { id: s.id, label, plain: label, name: s.prefix, w: labelWidth(label, 10), parent: parent(s.device) }, classes: "stub" });
-		elements.push({ data: { id: `${s.id}:edge`, source: s.device, target: s.id, label: "", width: 1 }, classes: "host" });
+		elements.push({
+			data: { id: s.id, label, plain: label, name: s.prefix, w: labelWidth(label, 10), parent: parent(s.device) },
+			classes: "stub",
+		}, {
+			data: { id: `${s.id}:edge`, source: s.device, target: s.id, label: "", width: 1 },
+			classes: "host",
+		});
 	}
 	for (const l of topology.links ?? []) {
 		if (!known.has(l.a.device) || !known.has(l.b.device))
 			continue;
 		const s = linkState(l), inside = parent(l.a.device) && parent(l.a.device) === parent(l.b.device);
 		elements.push({
-			data: { id: l.id, source: l.a.device, target: l.b.device, label: linkLabel(l, s.word), width: linkWidth(l) },
+			data: {
+				id: l.id, source: l.a.device, target: l.b.device, label: linkLabel(l, s.word), width: linkWidth(l),
+			},
 			classes: `link ${s.kind}${l.stale ? " stale" : ""}${inside ? " inside" : ""}`,
 		});
 	}
@@ -103,15 +115,15 @@ export function wayOf(trace, topology) {
 			if (link)
 				way.edges.push({ id: link.id, forward: link.a.device === hop.device });
 			if (out.verdict)
-				way.ends.push({ id: hop.device, verdict: out.verdict, kind: stateKind(out.verdict), interface: out.interface });
+				way.ends.push({ id: hop.device, verdict: out.verdict, kind: stateKind(out.verdict) });
 		}
 	}
 	for (const stub of stubsOf(topology)) { // where it comes from and goes to, when those are hosts
 		const has = address => stub.hosts.some(x => x.address === address);
-		const at = way.nodes.has(stub.device);
-		if (at && has(trace.packet?.source))
+		const arrived = way.ends.some(e => e.id === stub.device && e.verdict === "delivered");
+		if (way.nodes.has(stub.device) && has(trace.packet?.source))
 			markStub(way, stub, false);
-		if (at && has(trace.packet?.destination) && way.ends.some(e => e.id === stub.device && e.verdict === "delivered"))
+		if (arrived && has(trace.packet?.destination))
 			markStub(way, stub, true);
 	}
 	return way;

@@ -139,7 +139,8 @@ export function separate(boxes, gap, fixed = () => false) {
 		for (let i = 0; i < boxes.length; i++)
 			for (let j = i + 1; j < boxes.length; j++) {
 				const a = boxes[i], b = boxes[j];
-				const ox = (a.w + b.w) / 2 + gap - Math.abs(a.x - b.x), oy = (a.h + b.h) / 2 + gap - Math.abs(a.y - b.y);
+				const ox = (a.w + b.w) / 2 + gap - Math.abs(a.x - b.x),
+					oy = (a.h + b.h) / 2 + gap - Math.abs(a.y - b.y);
 				if (ox <= 0.5 || oy <= 0.5)
 					continue;
 				moved = true;
@@ -175,7 +176,8 @@ function layoutArea(nodes, edges) {
 	const among = inner.map(([a, b]) => [number.get(a), number.get(b)]);
 	const p = new Array(nodes.length), cell = i => {
 		const below = nodes[i].stubs.length * size.stub;
-		return { w: size.w, h: size.h + below, lift: below / 2 }; // lines go to the device, above the middle by so much
+		// lines go to the device itself, above the middle by `lift`
+		return { w: size.w, h: size.h + below, lift: below / 2 };
 	};
 	place(linked.length, among).forEach((q, k) => {
 		p[linked[k]] = { x: q.x * hop.x, y: q.y * hop.y, ...cell(linked[k]) };
@@ -183,7 +185,8 @@ function layoutArea(nodes, edges) {
 	const placed = p.filter(Boolean);
 	separate(placed, 0);
 	const alone = nodes.map((_, i) => i).filter(i => !number.has(i));
-	const columns = placed.length ? Math.max(1, Math.round(middle(placed).w / size.w)) : Math.ceil(Math.sqrt(alone.length * 1.6));
+	const columns = placed.length ? Math.max(1, Math.round(middle(placed).w / size.w))
+		: Math.ceil(Math.sqrt(alone.length * 1.6));
 	let lower = placed.length ? Math.max(...placed.map(q => q.y + q.h / 2)) : 0;
 	for (let at = 0; at < alone.length; at += columns) {
 		const row = alone.slice(at, at + columns), height = Math.max(...row.map(i => cell(i).h));
@@ -193,7 +196,7 @@ function layoutArea(nodes, edges) {
 		lower += height;
 	}
 	const whole = middle(p);
-	return { nodes, ids: nodes.map(n => n.id), at: p, w: whole.w + 20, h: whole.h + 34, x: 0, y: 0 }; // with its frame and name
+	return { ids: nodes.map(n => n.id), at: p, w: whole.w + 20, h: whole.h + 34, x: 0, y: 0 }; // with frame and name
 }
 
 // What is bad about one node's place: crossings of its lines, its lines over other nodes, others' lines over
@@ -210,7 +213,7 @@ function badnessOf(i, p, edges, at) {
 				bad += 3;
 		for (const other of edges)
 			if (crosses(p, edges[e], other))
-				bad += 2;
+				bad += 3;
 	}
 	for (const [a, b] of edges)
 		if (a !== i && b !== i && runsOver(p[a], p[b], p[i]))
@@ -225,7 +228,8 @@ function runsOver(a, b, box) { // the line against the middle of the box, at the
 	return Math.hypot(ax + t * dx, ay + t * dy) < 1;
 }
 
-const covers = (a, b) => Math.abs(a.x - b.x) < (a.w + b.w) / 2 - 1 && Math.abs(a.y + a.lift - b.y - b.lift) < (a.h + b.h) / 2 - 1;
+const covers = (a, b) => Math.abs(a.x - b.x) < (a.w + b.w) / 2 - 1 &&
+	Math.abs(a.y + a.lift - b.y - b.lift) < (a.h + b.h) / 2 - 1;
 
 // Two of an area change places when that is better for both.
 function exchange(group, p, edges, at) {
@@ -254,7 +258,8 @@ function move(group, p, edges, at) {
 	for (const i of group) {
 		const mine = p[i], near = [...group, ...at[i].flatMap(e => edges[e])];
 		const spots = (axis, least, most, step) => [...new Set([...near.map(k => p[k][axis]),
-			...Array.from({ length: Math.floor((most - least) / step) + 1 }, (_, k) => least + k * step)])].filter(v => v >= least && v <= most);
+			...Array.from({ length: Math.floor((most - least) / step) + 1 },
+				(_, k) => least + k * step)])].filter(v => v >= least && v <= most);
 		let best = { x: mine.x, y: mine.y, bad: badnessOf(i, p, edges, at) };
 		for (const x of spots("x", left, right, 60))
 			for (const y of spots("y", top, bottom, 36)) {
@@ -310,7 +315,7 @@ function mirror(areas, edges, areaOf) {
 // Areas among each other, in the turn that is drawn largest on a screen with the fewest crossings.
 function arrange(areas, edges, areaOf) {
 	const number = new Map(areas.map((area, i) => [area, i]));
-	const between = edges.map(([a, b]) => [number.get(areaOf.get(a)), number.get(areaOf.get(b))]).filter(([a, b]) => a !== b);
+	const between = edges.map(ends => ends.map(id => number.get(areaOf.get(id)))).filter(([a, b]) => a !== b);
 	const far = hops(areas.length, between);
 	const reach = areas.map(a => Math.hypot(a.w, a.h) / 2);
 	const want = far.map((row, i) => row.map((d, j) => i === j ? 0 : (reach[i] + reach[j]) * 0.8 + (d - 1) * 120));
@@ -320,7 +325,10 @@ function arrange(areas, edges, areaOf) {
 	let best = null;
 	for (let step = 0; step < (areas.length > 1 ? 24 : 1); step++) {
 		const angle = step * Math.PI / 12, cos = Math.cos(angle), sin = Math.sin(angle);
-		areas.forEach((a, i) => Object.assign(a, { at: inner[i], x: first[i].x * cos - first[i].y * sin, y: (first[i].x * sin + first[i].y * cos) * 0.85 }));
+		areas.forEach((a, i) => {
+			const { x, y } = first[i];
+			Object.assign(a, { at: inner[i], x: x * cos - y * sin, y: (x * sin + y * cos) * 0.85 });
+		});
 		separate(areas, 30);
 		mirror(areas, edges, areaOf);
 		const whole = middle(areas);
@@ -328,14 +336,15 @@ function arrange(areas, edges, areaOf) {
 			const of = areaOf.get(id), q = of.at[of.ids.indexOf(id)];
 			return { ...q, x: of.x + q.x, y: of.y + q.y - q.lift };
 		});
-		const bad = names.length > small ? 2 * crossings(spots, ends) : improve(exchange, areas, spots, ends, index) / 2;
+		const bad = names.length > small
+			? 2 * crossings(spots, ends) : improve(exchange, areas, spots, ends, index) / 2;
 		const scale = Math.min(screen.w / whole.w, screen.h / whole.h, 1.3);
 		const worth = scale / (1 + bad / (ends.length + 4));
 		if (!best || worth > best.worth + 1e-9)
 			best = { worth, spots };
 	}
-	if (names.length <= small)
-		improve(move, areas, best.spots, ends, index);
+	for (const how of names.length <= small ? [move, exchange, move] : [])
+		improve(how, areas, best.spots, ends, index);
 	return new Map(names.map((id, i) => [id, best.spots[i]]));
 }
 

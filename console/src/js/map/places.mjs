@@ -57,8 +57,9 @@ export function placesFor(topology, devices, { by, withHosts }) {
 	if (signature === drawnFor)
 		return null;
 	drawnFor = signature;
-	places = layout([...nodes].map(([id, area]) => ({
-		id, area: by === "none" ? "" : area, stubs: [...stubs].filter(([, device]) => device === id).map(([stub]) => stub).sort() })), [...links.values()]);
+	const below = id => [...stubs].filter(([, device]) => device === id).map(([stub]) => stub).sort();
+	places = layout([...nodes].map(([id, area]) => ({ id, area: by === "none" ? "" : area, stubs: below(id) })),
+		[...links.values()]);
 	for (const id of [...nodes.keys(), ...stubs.keys()])
 		if (pinned[`${by} ${id}`])
 			places.set(id, pinned[`${by} ${id}`]);

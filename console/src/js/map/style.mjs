@@ -18,13 +18,15 @@ export function mapStyle() {
 			"transition-property": "opacity", "transition-duration": 120,
 		} },
 		{ selector: "node.area", style: {
-			"font-family": font, label: "data(label)", "text-valign": "top", "text-halign": "center", "text-margin-y": -4,
+			"font-family": font, label: "data(label)", "text-valign": "top", "text-halign": "center",
+			"text-margin-y": -4,
 			"font-size": 11, color: c("muted"), shape: "round-rectangle", "corner-radius": 8,
 			"background-color": c("map-area"), "background-opacity": 1, "border-width": 1,
 			"border-color": c("map-area-border"), "border-style": "solid", padding: 16, "z-index": 0, events: "no",
 		} },
 		{ selector: "node.stub", style: {
-			"font-size": 10, height: 30, "line-height": 1.15, "background-color": c("map-area"), "border-style": "dotted",
+			"font-size": 10, height: 30, "line-height": 1.15, "background-color": c("map-area"),
+			"border-style": "dotted",
 			"border-color": c("map-border"), color: c("muted"), "corner-radius": 12,
 		} },
 		...byKind("node.device", nodeColour, "border-color"),
@@ -33,7 +35,8 @@ export function mapStyle() {
 		{ selector: "node.device.bad", style: { color: c("bad") } },
 		{ selector: "node.stale", style: { "border-style": "dashed" } },
 		{ selector: "edge", style: {
-			"curve-style": "bezier", "control-point-step-size": 30, width: "data(width)", "line-color": c("map-line"),
+			"curve-style": "bezier", "control-point-step-size": 30, width: "data(width)",
+			"line-color": c("map-line"),
 			label: "data(label)", "font-family": font, "font-size": 10, color: c("muted"),
 			"text-background-color": c("map-back"), "text-background-opacity": 1, "text-background-padding": 2,
 			"text-background-shape": "round-rectangle", "text-rotation": "none",
@@ -42,8 +45,10 @@ export function mapStyle() {
 		{ selector: "edge.inside", style: { "text-background-color": c("map-area") } },
 		{ selector: "edge.host", style: { width: 1, label: "" } },
 		...byKind("edge.link", edgeColour, "line-color"),
-		{ selector: "edge.warn", style: { color: c("warn"), "line-style": "dashed", "line-dash-pattern": [6, 4], "font-weight": 600 } },
-		{ selector: "edge.bad", style: { color: c("bad"), "line-style": "dashed", "line-dash-pattern": [3, 4], width: 2.25, "font-weight": 600 } },
+		{ selector: "edge.warn", style: { color: c("warn"), "line-style": "dashed", "line-dash-pattern": [6, 4],
+			"font-weight": 600 } },
+		{ selector: "edge.bad", style: { color: c("bad"), "line-style": "dashed", "line-dash-pattern": [3, 4],
+			width: 2.25, "font-weight": 600 } },
 		{ selector: "edge.stale", style: { "line-style": "dashed", "line-dash-pattern": [2, 4], width: 1.5 } },
 		{ selector: ".dim", style: { opacity: 0.34 } },
 		{ selector: "edge.way", style: {
@@ -59,7 +64,8 @@ export function mapStyle() {
 		{ selector: "node.end-bad", style: { "border-color": c("bad"), color: c("bad"), "border-width": 3 } },
 		{ selector: "node.chosen", style: { "border-width": 3, "border-color": c("text"), "font-weight": 600 } },
 		{ selector: "edge.chosen", style: { "line-color": c("text"), color: c("text"), "z-index": 21 } },
-		{ selector: "node.aim", style: { "outline-width": 2, "outline-color": c("text"), "outline-offset": 3, "outline-style": "dashed" } },
+		{ selector: "node.aim", style: { "outline-width": 2, "outline-color": c("text"), "outline-offset": 3,
+			"outline-style": "dashed" } },
 		{ selector: "core", style: { "active-bg-opacity": 0, "selection-box-opacity": 0 } },
 	];
 }

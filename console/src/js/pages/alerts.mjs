@@ -14,25 +14,29 @@ import { state } from "../words.mjs";
 export const title = () => "Alerts";
 
 const textOf = a => a.detail ?? a.text ?? "";
-const about = a => /^(device|telemetry|admission)\./.test(a.kind ?? "") && a.subject && !a.subject.startsWith("(") && !/[:\s]/.test(a.subject)
-	? deviceLink(a.subject) : a.subject;
+const isDevice = a => /^(device|telemetry|admission)\./.test(a.kind ?? "") && /^[\w.-]+$/.test(a.subject ?? "");
+const about = a => isDevice(a) ? deviceLink(a.subject) : a.subject;
+const severity = a => a.active === false ? state("over", "off") : state(a.severity ?? "alert");
+const what = a => [h("div", {}, textOf(a)), a.fix && h("div", { class: "fix" }, a.fix)];
 
 export function open(outlet) {
 	const p = panel("Alerts");
 	let rows = [];
 	const filter = filterField({ changed: draw });
 	const t = table({
-		label: "Alerts", id: a => a.id ?? `${a.first} ${a.kind} ${a.subject}`, most: 1000, nothing: "Nothing needs attention.",
+		label: "Alerts", id: a => a.id ?? `${a.first} ${a.kind} ${a.subject}`, most: 1000,
+		nothing: "Nothing needs attention.",
 		columns: [
-			{ key: "severity", name: "severity", cell: a => a.active === false ? state("over", "off") : state(a.severity ?? "alert"), sort: a => `${a.active === false} ${a.severity}` },
+			{ key: "severity", name: "severity", cell: severity, sort: a => `${a.active === false} ${a.severity}` },
 			{ key: "last", name: "last", right: true, cell: a => since(a.last) },
 			{ key: "first", name: "since", right: true, cell: a => since(a.first) },
 			{ key: "kind", name: "kind", cell: a => h("code", {}, a.kind) },
 			{ key: "subject", name: "about", cell: about },
-			{ key: "text", name: "what", wide: true, cell: a => [h("div", {}, textOf(a)), a.fix && h("div", { class: "fix" }, a.fix)], sort: textOf },
+			{ key: "text", name: "what", wide: true, cell: what, sort: textOf },
 			{ key: "source", name: "from", seldom: true, cell: a => a.source || null },
 			{ key: "count", name: "times", right: true },
-			{ key: "ledger", name: "", sort: null, cell: a => link(`/ledger?subject=${encodeURIComponent(a.subject)}`, "in the ledger") },
+			{ key: "ledger", name: "", sort: null,
+				cell: a => link(`/ledger?subject=${encodeURIComponent(a.subject)}`, "in the ledger") },
 		],
 	});
 	p.head.querySelector(".grow").before(filter.node);

@@ -31,6 +31,9 @@ function evidence(value, key = "") {
 	return typeof value === "string" && value.includes("\n") ? h("pre", { class: "json" }, value) : plain(value);
 }
 
+const shown = ["id", "verdict", "requirement", "title", "text", "name", "when", "time", "at", "checked_at", "run",
+	"nonce", "index", "ledger", "evidence", "shown_by"];
+
 function details(r) {
 	return h("div", { class: "evidence" },
 		h("p", { class: "requirement" }, textOf(r)),
@@ -40,9 +43,8 @@ function details(r) {
 			["checked", timeOf(r) ? [since(timeOf(r)), ", ", since(timeOf(r), "exact")] : "never"],
 			["run", r.run ?? r.nonce],
 			Number.isInteger(r.index ?? r.ledger) && ["ledger", entryLink(r.index ?? r.ledger)],
-			["evidence", r.verdict === "none" && !r.evidence ? "There is no live check for it yet." : evidence(r.evidence)],
-			...Object.entries(r).filter(([k]) => !["id", "verdict", "requirement", "title", "text", "name", "when", "time", "at", "checked_at",
-				"run", "nonce", "index", "ledger", "evidence", "shown_by", "letter", "group"].includes(k)).map(([k, v]) => [words(k), evidence(v, k)]),
+			["evidence", r.evidence ? evidence(r.evidence) : r.verdict === "none" ? "There is no live check for it yet." : "none"],
+			...Object.entries(r).filter(([k]) => !shown.includes(k)).map(([k, v]) => [words(k), evidence(v, k)]),
 		]));
 }
 
@@ -84,8 +86,8 @@ function tile(r) {
 
 export function open(outlet, { id }) {
 	const p = panel("Conformance to X.2011"), summary = h("span", { class: "summary" });
-	const which = h("select", { "aria-label": "Which" }, [["", "all"], ["pass", "pass"], ["fail", "fail"], ["none", "no check yet"]]
-		.map(([value, text]) => h("option", { value }, text)));
+	const kinds = [["", "all"], ["pass", "pass"], ["fail", "fail"], ["none", "no check yet"]];
+	const which = h("select", { "aria-label": "Which" }, kinds.map(([value, text]) => h("option", { value }, text)));
 	let all = [], first = true;
 	p.head.querySelector(".grow").before(summary, which);
 	outlet.append(p.node);
@@ -119,7 +121,8 @@ export function open(outlet, { id }) {
 	};
 	outlet.addEventListener("click", click);
 	const w = watch({
-		load: signal => get("/v1/conformance", { signal, query: { limit: 1000 } }), on: ["conformance."], every: 15000, fail: p.fail,
+		load: signal => get("/v1/conformance", { signal, query: { limit: 1000 } }), on: ["conformance."],
+		every: 15000, fail: p.fail,
 		show(answer) {
 			p.show(answer);
 			all = itemsOf(answer.body);
@@ -130,7 +133,11 @@ export function open(outlet, { id }) {
 			first = false;
 		},
 	});
-	return bundle(w, () => outlet.removeEventListener("click", click), () => document.querySelector("dialog.tile-open")?.close(),
-		pageKey("x", "only those that fail; again: all", () => { which.value = which.value === "fail" ? "" : "fail"; draw(); }));
+	return bundle(w, () => outlet.removeEventListener("click", click),
+		() => document.querySelector("dialog.tile-open")?.close(),
+		pageKey("x", "only those that fail; again: all", () => {
+			which.value = which.value === "fail" ? "" : "fail";
+			draw();
+		}));
 }
 

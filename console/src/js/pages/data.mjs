@@ -28,52 +28,60 @@ const isRows = v => Array.isArray(v) && v.length > 0 && v.every(x => x && typeof
 
 // Every list of the answer as a table by its shape, so that a member that the server gains is seen.
 function shapeTable(name, rows) {
-	const keys = [...new Set(rows.flatMap(r => Object.keys(r)))].filter(k => rows.every(r => typeof r[k] !== "object" || r[k] === null));
+	const keys = [...new Set(rows.flatMap(r => Object.keys(r)))].filter(k =>
+		rows.every(r => typeof r[k] !== "object" || r[k] === null));
 	const t = table({
 		label: words(name), id: (r => keys.map(k => r[k]).join()), nothing: "None.",
-		columns: keys.map(k => ({ key: k, name: words(k), right: typeof rows[0][k] === "number", cell: r => cell(k, r[k]) })),
+		columns: keys.map(k => ({
+			key: k, name: words(k), right: typeof rows[0][k] === "number", cell: r => cell(k, r[k]) })),
 	});
 	t.update(rows);
 	return h("section", {}, h("h3", {}, words(name)), t.node);
+}
+
+const stampMembers = ["as_of", "age_ms", "revision"];
+const isPlain = v => typeof v !== "object" || v === null;
+
+// Facts, then every list as a table, one level down.
+function shape(name, object) {
+	const entries = Object.entries(object).filter(([k]) => !stampMembers.includes(k));
+	return h("section", {}, name && h("h3", {}, words(name)),
+		facts(entries.filter(([, v]) => isPlain(v)).map(([k, v]) => [words(k), cell(k, v)])),
+		entries.filter(([, v]) => isRows(v)).map(([k, v]) => shapeTable(k === "classes" ? "by class" : k, v)),
+		entries.filter(([, v]) => !isPlain(v) && !Array.isArray(v)).map(([k, v]) => shape(k, v)));
 }
 
 function statsPanel() {
 	return livePanel("Kept", {
 		past: false, every: 15000,
 		load: signal => get("/v1/data:stats", { signal, past: false }),
-		draw(body, _, p) {
-			const entries = Object.entries(body).filter(([k]) => !["as_of", "age_ms", "revision"].includes(k));
-			const classes = body.classes && !Array.isArray(body.classes)
-				? Object.entries(body.classes).map(([name, v]) => ({ class: name, ...(typeof v === "object" ? v : { count: v }) })) : null;
-			fill(p.body, facts(entries.filter(([, v]) => typeof v !== "object" || v === null).map(([k, v]) => [words(k), cell(k, v)])),
-				classes && shapeTable("by class", classes),
-				entries.filter(([k, v]) => isRows(v) && !(classes && k === "classes")).map(([k, v]) => shapeTable(k === "classes" ? "by class" : k, v)),
-				entries.filter(([k, v]) => v && typeof v === "object" && !Array.isArray(v) && !(classes && k === "classes"))
-					.map(([k, v]) => h("section", {}, h("h3", {}, words(k)),
-						facts(Object.entries(v).filter(([, b]) => !isRows(b)).map(([a, b]) => [words(a), cell(a, b)])),
-						Object.entries(v).filter(([, b]) => isRows(b)).map(([a, b]) => shapeTable(a, b)))));
-		},
+		draw: (body, _, p) => fill(p.body, shape("", body)),
 	});
 }
 
 function verifyPanel() {
 	const p = panel("Integrity", { past: false });
-	const button = h("button", { type: "button" }, "Check all of it now"), result = h("div", { "aria-live": "polite" });
+	const button = h("button", { type: "button" }, "Check all of it now");
+	const result = h("div", { "aria-live": "polite" });
 	button.addEventListener("click", async () => {
 		button.disabled = true;
 		fill(result, empty("Reading and checking every row. The work of the twin goes on meanwhile."));
 		try {
-			const answer = await get("/v1/data:verify", { past: false }), b = answer.body, damaged = b.damaged ?? b.findings ?? [];
+			const answer = await get("/v1/data:verify", { past: false }), b = answer.body, damaged = b.damaged ?? [];
+			const took = Number.isFinite(b.took_ms) ? `, checked in ${count(b.took_ms)} ms` : "";
 			p.show(answer);
-			fill(result, h("p", {}, state(b.ok ? "intact" : "altered"), b.took_ms !== undefined ? ` in ${count(b.took_ms)} ms` : ""),
+			fill(result, h("p", {}, state(b.ok ? "intact" : "altered"), took),
 				b.checked && facts(Object.entries(b.checked).map(([k, v]) => [words(k), cell(k, v)])),
-				isRows(damaged) && h("ul", { class: "plain" }, damaged.map(d => h("li", {}, state(d.what ?? "damaged", "bad"), " ", d.text ?? plain(d)))));
+				isRows(damaged) && h("ul", { class: "plain" },
+					damaged.map(d => h("li", {}, state(d.what ?? "damaged", "bad"), " ", d.text ?? plain(d)))));
 		} catch (problem) {
 			fill(result, problemBox(problem));
 		}
 		button.disabled = false;
 	});
-	p.body.append(h("p", { class: "muted" }, "Compares every stored row with its manifest and the ledger. It is also done by itself every six hours."), button, result);
+	p.body.append(h("p", { class: "muted" },
+		"Compares every stored row with its manifest and the ledger. It is also done by itself every six hours."),
+		button, result);
 	return p;
 }
 

@@ -40,15 +40,23 @@ export function interfacesPart() {
 		columns: [
 			{ key: "name", name: "interface", cell: i => h("span", { class: "name" }, i.name) },
 			{ key: "oper_status", name: "state", cell: status },
-			{ key: "in", name: "in", right: true, cell: i => bits(i.counters?.in_bps), sort: i => i.counters?.in_bps },
-			{ key: "out", name: "out", right: true, cell: i => bits(i.counters?.out_bps), sort: i => i.counters?.out_bps },
-			{ key: "use", name: "used", right: true, cell: i => i.speed_bps ? percent(share(i)) : null, sort: share },
+			{ key: "in", name: "in", right: true, cell: i => bits(i.counters?.in_bps),
+				sort: i => i.counters?.in_bps },
+			{ key: "out", name: "out", right: true, cell: i => bits(i.counters?.out_bps),
+				sort: i => i.counters?.out_bps },
+			{ key: "use", name: "used", right: true, cell: i => i.speed_bps ? percent(share(i)) : null,
+				sort: share },
 			{ key: "speed_bps", name: "speed", right: true, cell: i => bits(i.speed_bps) },
-			{ key: "in_octets", name: "in, total", right: true, cell: i => bytes(i.counters?.in_octets), sort: i => i.counters?.in_octets },
-			{ key: "out_octets", name: "out, total", right: true, cell: i => bytes(i.counters?.out_octets), sort: i => i.counters?.out_octets },
-			{ key: "bad_in", name: "errors / discards in", right: true, cell: i => trouble(i.counters, "in"), sort: i => i.counters?.in_errors },
-			{ key: "bad_out", name: "out", right: true, cell: i => trouble(i.counters, "out"), sort: i => i.counters?.out_errors },
-			{ key: "addresses", name: "addresses", cell: i => h("code", {}, (i.addresses ?? []).join(" ")), sort: i => i.addresses?.[0] },
+			{ key: "in_octets", name: "in, total", right: true, cell: i => bytes(i.counters?.in_octets),
+				sort: i => i.counters?.in_octets },
+			{ key: "out_octets", name: "out, total", right: true, cell: i => bytes(i.counters?.out_octets),
+				sort: i => i.counters?.out_octets },
+			{ key: "bad_in", name: "errors / discards in", right: true, cell: i => trouble(i.counters, "in"),
+				sort: i => i.counters?.in_errors },
+			{ key: "bad_out", name: "out", right: true, cell: i => trouble(i.counters, "out"),
+				sort: i => i.counters?.out_errors },
+			{ key: "addresses", name: "addresses", cell: i => h("code", {}, (i.addresses ?? []).join(" ")),
+				sort: i => i.addresses?.[0] },
 			{ key: "mac", name: "MAC", cell: i => i.mac && h("code", {}, i.mac) },
 			{ key: "mtu", name: "MTU", right: true },
 			{ key: "last_change", name: "changed", cell: i => since(i.last_change) },
@@ -69,7 +77,8 @@ export function routesPart(id) {
 			{ key: "next", name: "next hops", cell: r => r.why ? h("span", { class: "why" }, r.why)
 				: (r.next_hops ?? []).map(n => h("div", {}, hopText(n))), sort: r => r.next_hops?.[0]?.via },
 			{ key: "last_change", name: "changed", cell: r => since(r.last_change) },
-			{ key: "trace", name: "", sort: null, cell: r => link(`/network?from=${encodeURIComponent(id)}&to=${r.prefix.split("/")[0]}`, "trace") },
+			{ key: "trace", name: "", sort: null,
+				cell: r => link(`/network?from=${encodeURIComponent(id)}&to=${r.prefix.split("/")[0]}`, "trace") },
 		],
 	});
 }
@@ -90,7 +99,9 @@ export function aclsPart() {
 				columns: [
 					{ key: "sequence", name: "rule", right: true },
 					{ key: "action", name: "action", cell: r => h("b", {}, stateText(r.action)) },
-					{ key: "text", name: "what it matches", wide: true, cell: r => [h("code", {}, matchText(a, r)), r.modelled === false ? [" ", state("not modelled", "warn")] : ""] },
+					{ key: "text", name: "what it matches", wide: true,
+						cell: r => [h("code", {}, matchText(a, r)), r.modelled === false ? [" ", state("not modelled",
+						"warn")] : ""] },
 					{ key: "owner", name: "owner", help: "gemel: an instruction made it; operator: somebody else did" },
 					{ key: "comment", name: "comment" },
 					{ key: "packets", name: "packets", right: true, cell: r => count(r.packets) },
@@ -120,7 +131,8 @@ export function aclsPart() {
 
 export function neighboursPart() {
 	const near = tablePart("Neighbours by address", {
-		rows: b => b.neighbours ?? [], id: n => `${n.interface} ${n.address}`, sort: "address", nothing: "It knows of no neighbour.",
+		rows: b => b.neighbours ?? [], id: n => `${n.interface} ${n.address}`, sort: "address",
+			nothing: "It knows of no neighbour.",
 		columns: [
 			{ key: "address", name: "address", cell: n => h("code", {}, n.address) },
 			{ key: "interface", name: "interface" },
@@ -130,7 +142,8 @@ export function neighboursPart() {
 		],
 	});
 	const lldp = tablePart("Neighbours by LLDP", {
-		rows: b => b.lldp ?? [], id: n => `${n.interface} ${n.chassis_id} ${n.port_id}`, sort: "interface", nothing: "LLDP has told of none.",
+		rows: b => b.lldp ?? [], id: n => `${n.interface} ${n.chassis_id} ${n.port_id}`, sort: "interface",
+			nothing: "LLDP has told of none.",
 		columns: [
 			{ key: "interface", name: "interface" },
 			{ key: "system_name", name: "neighbour", cell: n => n.system_name && deviceLink(n.system_name) },

@@ -28,12 +28,15 @@ function tabs(id, part) {
 
 function headOf(id) {
 	const words = h("span", { class: "words" }), stampNode = h("span", { class: "stamp" }), trouble = h("div", {});
-	const node = h("div", { class: "object-head" }, h("h1", {}, id), words, h("span", { class: "grow" }), stampNode);
+	const node = h("div", { class: "object-head" }, h("h1", {}, id), words, h("span", { class: "grow" }),
+		stampNode);
 	let admitted = null, twin = null;
 	function draw() {
 		fill(words, admitted?.state && state(admitted.state),
-			twin && [state(twin.body.stale ? "stale" : "present"), h("span", { class: "muted" }, "heard ", age(twin.body.age_ms, twin.came))],
-			h("span", { class: "muted" }, [admitted?.role, admitted?.site, admitted?.domain].filter(Boolean).join(", ")));
+			twin && [state(twin.body.stale ? "stale" : "present"), h("span", { class: "muted" }, "heard ",
+				age(twin.body.age_ms, twin.came))],
+			h("span", { class: "muted" }, [admitted?.role, admitted?.site,
+				admitted?.domain].filter(Boolean).join(", ")));
 	}
 	return {
 		node, trouble,
@@ -51,7 +54,8 @@ function summaryPanel() {
 			const up = ports.filter(i => i.oper_status === "UP").length;
 			p.show(answer);
 			fill(p.body, facts([
-				["twin", [state(b.stale ? "stale" : "present"), b.complete === false ? " not all of its state has come yet" : ""]],
+				["twin", [state(b.stale ? "stale" : "present"), b.complete === false
+					? " not all of its state has come yet" : ""]],
 				["heard", age(b.age_ms, answer.came)],
 				["interfaces", `${up} of ${ports.length} up`],
 				["routes", b.routes?.length ?? 0],
@@ -67,12 +71,13 @@ function summaryPanel() {
 
 export function open(outlet, { id, part = "" }) {
 	const head = headOf(id), story = storyPanel(), summary = summaryPanel(), ends = [];
-	const tables = { interfaces: interfacesPart, routes: routesPart, acls: aclsPart, neighbours: neighboursPart }[part]?.(id);
+	const tables = { interfaces: interfacesPart, routes: routesPart, acls: aclsPart,
+		neighbours: neighboursPart }[part]?.(id);
 	outlet.className = "device";
 	outlet.append(head.node, tabs(id, part), head.trouble);
 	if (part === "") {
 		const plots = counterPlots(id);
-		ends.push(plots.stop);
+		ends.push(plots);
 		outlet.append(h("div", { class: "two" }, h("div", {}, plots.node), h("div", {}, summary.node, story.node)));
 	} else if (part === "values") {
 		const values = valuesPanel({ device: id });
@@ -106,6 +111,7 @@ export function open(outlet, { id, part = "" }) {
 		},
 	});
 	return bundle(ofManagement, ofTwin, ...ends,
-		...parts.map(([path, name], i) => pageKey(String(i + 1), name, () => go(`/devices/${encode(id)}${path ? `/${path}` : ""}`))));
+		...parts.map(([path, name], i) => pageKey(String(i + 1), name,
+			() => go(`/devices/${encode(id)}${path ? `/${path}` : ""}`))));
 }
 

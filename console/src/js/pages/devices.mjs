@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // All devices: how they were admitted (management says) beside whether they are heard (the twin says).
-import { h } from "../dom.mjs";
 import { get, itemsOf } from "../api.mjs";
 import { percent } from "../format.mjs";
 import { filterField } from "../filter.mjs";
@@ -34,12 +33,18 @@ export function open(outlet, params, query) {
 		nothing: "No device is in the inventory. Add one with: gemel device create NAME",
 		columns: [
 			{ key: "id", name: "device", cell: d => deviceLink(d.id) },
-			{ key: "state", name: "admission", cell: d => d.state && state(d.state), help: "From token to production, as management decided" },
-			{ key: "heard", name: "twin", cell: d => d.node && state(d.node.state), sort: d => d.node?.state, help: "Whether the twin hears it" },
-			{ key: "age", name: "heard", right: true, cell: d => d.node ? age(d.node.age_ms, nodesCame) : d.last_seen && since(d.last_seen), sort: d => d.node?.age_ms },
-			{ key: "up", name: "ports up", right: true, cell: d => d.node && `${d.node.interfaces_up} of ${d.node.interfaces}`, sort: d => d.node?.interfaces_up },
-			{ key: "role", name: "role" }, { key: "site", name: "site" }, { key: "domain", name: "domain" }, { key: "kind", name: "kind" },
-			{ key: "trust", name: "trust", seldom: true, right: true, cell: d => trustText(d.trust), sort: d => d.trust?.score ?? d.trust },
+			{ key: "state", name: "admission", cell: d => d.state && state(d.state),
+				help: "From token to production, as management decided" },
+			{ key: "heard", name: "twin", cell: d => d.node && state(d.node.state), sort: d => d.node?.state,
+				help: "Whether the twin hears it" },
+			{ key: "age", name: "heard", right: true, cell: d => d.node ? age(d.node.age_ms, nodesCame)
+				: d.last_seen && since(d.last_seen), sort: d => d.node?.age_ms },
+			{ key: "up", name: "ports up", right: true, cell: d => d.node &&
+				`${d.node.interfaces_up} of ${d.node.interfaces}`, sort: d => d.node?.interfaces_up },
+			{ key: "role", name: "role" }, { key: "site", name: "site" }, { key: "domain", name: "domain" },
+				{ key: "kind", name: "kind" },
+			{ key: "trust", name: "trust", seldom: true, right: true, cell: d => trustText(d.trust),
+				sort: d => d.trust?.score ?? d.trust },
 			{ key: "software", name: "software", cell: d => d.node?.software, sort: d => d.node?.software },
 			{ key: "reason", name: "reason", wide: true, seldom: true },
 		],
@@ -53,8 +58,8 @@ export function open(outlet, params, query) {
 		for (const [id, node] of nodes)
 			if (!all.has(id))
 				all.set(id, { id, node });
-		t.update([...all.values()].filter(d =>
-			filter.passes(Object.values(d).filter(v => typeof v === "string").join(" ") + (d.node?.software ?? ""))));
+		const text = d => [...Object.values(d), d.node?.state, d.node?.software].filter(v => typeof v === "string").join(" ");
+		t.update([...all.values()].filter(d => filter.passes(text(d))));
 	}
 
 	return bundle(

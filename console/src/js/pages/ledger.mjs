@@ -31,9 +31,11 @@ export async function prove(index, trouble) {
 
 function filterForm(query, changed) {
 	const inputs = fields.map(([name, help]) => h("input", {
-		type: "search", name, value: query.get(name) ?? "", placeholder: name, title: `Only this ${help}`, "aria-label": help, spellcheck: "false" }));
+		type: "search", name, value: query.get(name) ?? "", placeholder: name, title: `Only this ${help}`,
+			"aria-label": help, spellcheck: "false" }));
 	const words = () => Object.fromEntries(inputs.map(i => [i.name, i.value.trim()]).filter(([, v]) => v));
-	const form = h("form", { class: "filters", onsubmit: e => { e.preventDefault(); changed(); } }, inputs, h("button", { type: "submit" }, "Filter"));
+	const form = h("form", { class: "filters", onsubmit: e => { e.preventDefault(); changed(); } }, inputs,
+		h("button", { type: "submit" }, "Filter"));
 	form.addEventListener("change", changed);
 	return { form, words, first: inputs[0] };
 }
@@ -55,7 +57,8 @@ function checkpointPanel() {
 	}
 	const w = watch({
 		async load(signal) {
-			const [note] = await Promise.all([getText("/v1/ledger/checkpoint", { signal, past: false }), witnesses(signal)]);
+			const [note] = await Promise.all([getText("/v1/ledger/checkpoint", { signal, past: false }),
+				witnesses(signal)]);
 			return { body: { note }, came: performance.now() };
 		},
 		on: ["ledger."], every: 10000, past: false, fail: p.fail,
@@ -67,19 +70,22 @@ function checkpointPanel() {
 				["ledger", note.origin], ["entries", count(note.size)],
 				["root", h("code", { title: note.root }, `${note.root.slice(0, 20)}\u2026`)],
 				...cosigned.map(s => ["witness", [state("cosigned"), " ", s.name, " ", since(s.time * 1000)]]),
-				...silent.map(t => ["witness", [state("silent", "warn"), ` ${t.name}, last word `, since(t.last), t.why ? `: ${t.why}` : ""]]),
-			]), cosigned.length + silent.length === 0 && h("p", {}, state("no witness", "warn"), " has cosigned it. Nobody else would notice if the ledger were rolled back."),
+				...silent.map(t => ["witness", [state("silent", "warn"), ` ${t.name}, last word `, since(t.last),
+					t.why ? `: ${t.why}` : ""]]),
+			]), cosigned.length + silent.length === 0 && h("p", {}, state("no witness", "warn"),
+				" has cosigned it. Nobody else would notice if the ledger were rolled back."),
 			h("div", { class: "buttons" },
-				h("button", { type: "button", onclick: () => download("checkpoint", answer.body.note) }, "Download checkpoint"),
-				h("button", { type: "button", onclick: async () => download("vkey", await getText("/v1/ledger/vkey", { past: false })) }, "Download verifier key")));
+				h("button", { type: "button", onclick: () => download("checkpoint", answer.body.note) },
+					"Download checkpoint"),
+				h("button", { type: "button", onclick: async () => download("vkey",
+					await getText("/v1/ledger/vkey", { past: false })) }, "Download verifier key")));
 		},
 	});
 	return { node: p.node, stop: w.stop };
 }
 
-const known = ["_", "device", "repository", "management", "telemetry", "models", "northbound", "ledger"];
-const subjectCell = e => /^(device|data|telemetry|admission)\./.test(e.kind ?? "") && e.subject && !known.includes(e.subject)
-	? deviceLink(e.subject) : e.subject;
+const aboutDevice = e => /^(device|data|grant|telemetry|certificate)\./.test(e.kind ?? "") && /^[\w.-]+$/.test(e.subject ?? "");
+export const subjectCell = e => aboutDevice(e) ? deviceLink(e.subject) : e.subject;
 
 export function open(outlet, params, query) {
 	const p = panel("Ledger");
@@ -91,7 +97,8 @@ export function open(outlet, params, query) {
 		w.again();
 	});
 	const t = table({
-		label: "Entries", id: e => e.index, open: e => go(`/ledger/${e.index}`), most: 2000, nothing: "No entry is like that.",
+		label: "Entries", id: e => e.index, open: e => go(`/ledger/${e.index}`), most: 2000,
+			nothing: "No entry is like that.",
 		columns: [
 			{ key: "index", name: "entry", right: true, sort: null, cell: e => entryLink(e.index) },
 			{ key: "time", name: "time", sort: null, cell: e => since(e.time, "exact") },
@@ -99,8 +106,10 @@ export function open(outlet, params, query) {
 			{ key: "kind", name: "kind", sort: null, cell: e => h("code", {}, e.kind) },
 			{ key: "subject", name: "subject", sort: null, cell: subjectCell },
 			{ key: "actor", name: "actor", sort: null },
-			{ key: "summary", name: "", sort: null, wide: true, cell: e => h("span", { class: "muted" }, summaryOf(e)) },
-			{ key: "prove", name: "", sort: null, cell: e => h("button", { type: "button", class: "prove", title: `Download the proof of entry ${e.index}`,
+			{ key: "summary", name: "", sort: null, wide: true, cell: e => h("span", { class: "muted" },
+				summaryOf(e)) },
+			{ key: "prove", name: "", sort: null, cell: e => h("button", { type: "button", class: "prove",
+				title: `Download the proof of entry ${e.index}`,
 				onclick: () => prove(e.index, trouble) }, "Prove this entry") },
 		],
 	});
@@ -116,7 +125,8 @@ export function open(outlet, params, query) {
 	}
 	more.addEventListener("click", async () => {
 		try {
-			const { body } = await get("/v1/ledger/entries", { query: { ...filter.words(), limit: 200, cursor: next } });
+			const { body } = await get("/v1/ledger/entries", { query: { ...filter.words(), limit: 200,
+				cursor: next } });
 			older = older.concat(itemsOf(body));
 			next = body.next;
 			draw();
@@ -125,7 +135,8 @@ export function open(outlet, params, query) {
 		}
 	});
 	const w = watch({
-		load: signal => get("/v1/ledger/entries", { signal, query: { ...filter.words(), limit: 100 } }), on: ["ledger."], every: 10000, fail: p.fail,
+		load: signal => get("/v1/ledger/entries", { signal, query: { ...filter.words(), limit: 100 } }),
+			on: ["ledger."], every: 10000, fail: p.fail,
 		show(answer) {
 			p.show(answer);
 			const before = newest[0]?.index;
@@ -145,7 +156,8 @@ export function summaryOf(e) {
 	const body = e.body?.body ?? e.body ?? e.detail ?? {};
 	if (typeof body !== "object" || body === null)
 		return String(body ?? "");
-	return Object.entries(body).filter(([k, v]) => v !== null && typeof v !== "object" && !["kind", "subject", "actor", "time"].includes(k))
+	return Object.entries(body).filter(([k, v]) => v !== null && typeof v !== "object" && !["kind", "subject",
+		"actor", "time"].includes(k))
 		.slice(0, 4).map(([k, v]) => `${k} ${v}`).join(", ");
 }
 

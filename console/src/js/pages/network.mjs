@@ -8,36 +8,36 @@ import { bundle, watch } from "../live.mjs";
 import { pageKey } from "../keys.mjs";
 import { encode, go, stay } from "../router.mjs";
 import { panel, problemBox } from "../panel.mjs";
-import { drawMap } from "../map/draw.mjs";
+import { NetworkMap } from "../map/draw.mjs";
 import { elementsOf, linkState, stubsOf, wayOf } from "../map/elements.mjs";
 import { forgetPlaces, pin, placesFor, unpinAll } from "../map/places.mjs";
-import { tracePanel } from "./trace.mjs";
+import { TracePanel } from "./trace.mjs";
 import { changesPanel, checksPanel, chosenPanel, legend, linksTable } from "./network-parts.mjs";
 
 export const title = () => "Network";
 
 const choices = { by: "site", withHosts: true };
 
-function remembered() {
+function remember(save) {
 	try {
-		Object.assign(choices, JSON.parse(localStorage.getItem("gemel.map")) ?? {});
+		if (save)
+			localStorage.setItem("gemel.map", JSON.stringify(choices));
+		else
+			Object.assign(choices, JSON.parse(localStorage.getItem("gemel.map")) ?? {});
 	} catch {
-		// as shipped
+		// for this page only, then
 	}
 }
 
 function toolbar(redo, fit) {
-	const by = h("select", { "aria-label": "Areas by" }, [["site", "by site"], ["domain", "by domain"], ["none", "no areas"]]
+	const by = h("select", { "aria-label": "Areas by" }, [["site", "by site"], ["domain", "by domain"],
+		["none", "no areas"]]
 		.map(([value, text]) => h("option", { value, selected: value === choices.by }, text)));
 	const hosts = h("input", { type: "checkbox", checked: choices.withHosts, id: "with-hosts" });
 	const change = () => {
 		choices.by = by.value;
 		choices.withHosts = hosts.checked;
-		try {
-			localStorage.setItem("gemel.map", JSON.stringify(choices));
-		} catch {
-			// for this page only, then
-		}
+		remember(true);
 		forgetPlaces();
 		redo();
 	};
@@ -45,130 +45,142 @@ function toolbar(redo, fit) {
 	hosts.addEventListener("change", change);
 	return h("div", { class: "toolbar" }, by, h("label", { htmlFor: "with-hosts" }, hosts, " hosts"),
 		h("button", { type: "button", onclick: fit, title: "Show all of it (f)" }, "Fit"),
-		h("button", { type: "button", title: "Forget what was dragged", onclick: () => { unpinAll(); redo(); } }, "Tidy"));
+		h("button", { type: "button", title: "Forget what was dragged", onclick: () => { unpinAll(); redo(); } },
+			"Tidy"));
 }
 
-export function open(outlet, params, query) {
-	remembered();
-	let topology = null, devices = new Map(), chosen = { kind: null, id: null }, ended = false;
-	const canvas = h("div", { class: "canvas", tabindex: "0", role: "application", id: "map",
-		"aria-label": "Map of the network. Arrows go from device to device, Enter chooses one, o opens it." });
-	const mapPanel = panel("Network", { actions: [h("span", { class: "summary" })] });
-	const summary = mapPanel.head.querySelector(".summary");
-	const chosenPart = chosenPanel(), trace = tracePanel({ found: showTrace, address: stayHere });
-	const links = linksTable(id => choose("link", id));
-	const changes = changesPanel(), checks = checksPanel();
-	mapPanel.node.classList.add("map");
-	outlet.className = "network";
-	mapPanel.body.append(canvas, legend());
-	outlet.append(h("div", { class: "left" }, mapPanel.node, links.node),
-		h("div", { class: "side" }, trace.node, chosenPart.node, checks.node, changes.node));
+class NetworkPage {
+	constructor(outlet) {
+		this.topology = null;
+		this.devices = new Map();
+		this.chosen = { kind: null, id: null };
+		this.canvas = h("div", { class: "canvas", tabindex: "0", role: "application", id: "map",
+			"aria-label": "Map of the network. Arrows go from device to device, Enter chooses one, o opens it." });
+		this.summary = h("span", { class: "summary" });
+		this.panel = panel("Network", { actions: [this.summary] });
+		this.panel.node.classList.add("map");
+		this.panel.body.append(this.canvas, legend());
+		this.parts = { chosen: chosenPanel(), links: linksTable(id => this.choose("link", id)),
+			checks: checksPanel(), changes: changesPanel() };
+		this.trace = new TracePanel({
+			found: result => this.showTrace(result), address: words => this.stay(words) });
+		const { chosen, links, checks, changes } = this.parts;
+		outlet.className = "network";
+		outlet.append(h("div", { class: "left" }, this.panel.node, links.node),
+			h("div", { class: "side" }, this.trace.node, chosen.node, checks.node, changes.node));
+		this.map = new NetworkMap(this.canvas, {
+			node: id => this.clickNode(id), edge: id => this.choose("link", id), open: id => this.openNode(id),
+			clear: () => this.clear(), moved: (id, position) => pin(id, position, choices.by),
+		});
+		this.panel.head.querySelector(".grow").before(toolbar(() => this.draw(), () => this.map.fit()));
+	}
 
-	const map = drawMap(canvas, {
-		node: clickNode, edge: id => choose("link", id), open: openNode, clear,
-		moved: (id, position) => pin(id, position, choices.by),
-	});
-	mapPanel.head.querySelector(".grow").before(toolbar(() => draw(), map.fit));
-
-	function stayHere(words) {
+	stay(words) {
 		const address = new URLSearchParams(words);
-		if (chosen.kind === "link")
-			address.set("link", chosen.id);
+		if (this.chosen.kind === "link")
+			address.set("link", this.chosen.id);
 		stay(`/network${address.size ? `?${address}` : ""}`);
 	}
 
-	function stubOf(id) {
-		return topology && stubsOf(topology).find(s => s.id === id);
+	stubOf(id) {
+		return this.topology && stubsOf(this.topology).find(s => s.id === id);
 	}
 
-	function choose(kind, id) {
-		chosen = { kind, id };
-		drawChosen();
+	choose(kind, id) {
+		this.chosen = { kind, id };
+		this.drawChosen();
 		if (kind === "link")
-			stayHere(trace.words());
+			this.stay(this.trace.words);
 	}
 
 	// Two clicks: from, then to. A third begins anew.
-	function clickNode(id) {
-		const stub = stubOf(id);
-		choose(stub ? "stub" : "device", id);
-		const place = stub ? stub.hosts[0].address : id;
-		if (trace.wantsTo(place)) {
-			trace.to(place);
+	clickNode(id) {
+		const stub = this.stubOf(id), place = stub ? stub.hosts[0].address : id;
+		this.choose(stub ? "stub" : "device", id);
+		if (this.trace.wantsTo(place)) {
+			this.trace.to(place);
 		} else {
-			trace.from(place);
+			this.trace.from(place);
 			say(`From ${place}. Choose where the packet goes to.`);
 		}
-		drawChosen();
+		this.drawChosen();
 	}
 
-	function openNode(id) {
-		go(`/devices/${encode(stubOf(id)?.device ?? id)}`);
+	openNode(id) {
+		go(`/devices/${encode(this.stubOf(id)?.device ?? id)}`);
 	}
 
-	function clear() {
-		chosen = { kind: null, id: null };
-		trace.clear();
-		drawChosen();
+	clear() {
+		this.chosen = { kind: null, id: null };
+		this.trace.clear();
+		this.drawChosen();
 	}
 
-	function showTrace(result) {
-		map.way(result && topology ? wayOf(result, topology) : null);
+	showTrace(result) {
+		this.map.way(result && this.topology ? wayOf(result, this.topology) : null);
 	}
 
-	function drawChosen() {
-		const ends = [trace.words().from, trace.words().to];
-		const ids = ends.map(name => topology && (stubsOf(topology).find(s => s.hosts.some(x => x.address === name))?.id ?? name));
-		map.choose([chosen.kind === "link" && chosen.id, ...ids]);
-		chosenPart.show(chosen, topology, devices, stubOf(chosen.id));
+	drawChosen() {
+		const { topology, chosen } = this, { from, to } = this.trace.words;
+		const stubWith = name => stubsOf(topology).find(s => s.hosts.some(x => x.address === name));
+		const onMap = name => topology && (stubWith(name)?.id ?? name);
+		this.map.choose([chosen.kind === "link" && chosen.id, onMap(from), onMap(to)]);
+		this.parts.chosen.show(chosen, topology, this.devices, this.stubOf(chosen.id));
 	}
 
-	function draw() {
-		if (!topology || ended)
+	draw() {
+		const { topology, devices } = this;
+		if (!topology)
 			return;
-		if (choices.by === "site" && ![...devices.values()].some(d => d.site) && [...devices.values()].some(d => d.domain))
+		const all = [...devices.values()];
+		if (choices.by === "site" && !all.some(d => d.site) && all.some(d => d.domain))
 			choices.by = "domain";
 		const places = placesFor(topology, devices, choices);
-		map.update(elementsOf(topology, devices, choices), places);
-		if (places)
-			map.fit();
+		this.map.update(elementsOf(topology, devices, choices), places);
 		const down = topology.links.filter(l => linkState(l).kind === "bad").length;
 		const stale = topology.nodes.filter(n => n.stale).length;
-		summary.textContent = `${topology.nodes.length} devices${stale ? `, ${stale} stale` : ""}; ` +
-			`${topology.links.length} links${down ? `, ${down} down` : ", none down"}`;
-		links.update(topology.links);
-		trace.known(topology);
-		showTrace(trace.result());
-		drawChosen();
+		this.summary.textContent = `${topology.nodes.length} devices${stale ? `, ${stale} stale` : ""}; ` +
+			`${topology.links.length} links, ${down || "none"} down`;
+		this.parts.links.update(topology.links);
+		this.trace.known(topology);
+		this.showTrace(this.trace.answer);
+		this.drawChosen();
 	}
 
-	const ofTopology = watch({
-		load: signal => get("/v1/topology", { signal }), on: ["topology.", "device."], every: 3000, fail: mapPanel.fail,
-		show(answer) {
-			topology = answer.body;
-			mapPanel.show(answer);
-			changesOfTopology(topology);
-			draw();
-		},
-	});
-	const ofDevices = watch({
-		load: signal => get("/v1/devices", { query: { limit: 1000 }, signal }), on: ["device."], every: 15000,
-		show(answer) {
-			devices = new Map(itemsOf(answer.body).map(d => [d.id, d]));
-			draw();
-		},
-		fail(problem) { // the map goes on without sites and admission
-			if (problem.status === 403)
-				fill(chosenPart.note, problemBox(problem));
-		},
-	});
-	trace.start(Object.fromEntries(query));
+	follow() {
+		return [watch({
+			load: signal => get("/v1/topology", { signal }), on: ["topology.", "device."], every: 3000,
+				fail: this.panel.fail,
+			show: answer => {
+				this.topology = answer.body;
+				this.panel.show(answer);
+				changesOfTopology(this.topology);
+				this.draw();
+			},
+		}), watch({
+			load: signal => get("/v1/devices", { query: { limit: 1000 }, signal }), on: ["device."], every: 15000,
+			show: answer => {
+				this.devices = new Map(itemsOf(answer.body).map(d => [d.id, d]));
+				this.draw();
+			},
+			fail: problem => { // the map goes on without sites and admission
+				if (problem.status === 403)
+					fill(this.parts.chosen.note, problemBox(problem));
+			},
+		})];
+	}
+}
+
+export function open(outlet, params, query) {
+	remember(false);
+	const page = new NetworkPage(outlet), { checks, changes } = page.parts;
+	page.trace.start(query);
 	if (query.get("link"))
-		choose("link", query.get("link"));
-	return bundle(ofTopology, ofDevices, checks, changes, trace,
-		pageKey("f", "show all of the map", map.fit),
-		pageKey("t", "trace a packet: to the fields", () => trace.focus()),
-		pageKey("m", "to the map", () => canvas.focus()),
-		pageKey("Escape", "forget what was chosen", clear),
-		() => { ended = true; map.end(); });
+		page.choose("link", query.get("link"));
+	return bundle(...page.follow(), checks, changes, () => page.trace.stop(),
+		pageKey("f", "show all of the map", () => page.map.fit()),
+		pageKey("t", "trace a packet: to the fields", () => page.trace.focus()),
+		pageKey("m", "to the map", () => page.canvas.focus()),
+		pageKey("Escape", "forget what was chosen", () => page.clear()),
+		() => page.map.end());
 }

@@ -45,10 +45,14 @@ function twinPanel() {
 		load: signal => get("/v1/models/status", { signal, past: false }),
 		draw(b, _, p) {
 			fill(p.body, facts([
-				["state", [state(b.ready ? "ready" : "not ready", b.ready ? "ok" : "warn"), b.rebuilding ? " being rebuilt" : ""]],
-				["stale devices", b.stale_devices?.length ? [state("stale"), " ", b.stale_devices.join(", ")] : "none"],
-				...Object.entries(b).filter(([k]) => !["ready", "rebuilding", "stale_devices", "as_of", "age_ms", "revision"].includes(k))
-					.map(([k, v]) => [words(k), /bytes/.test(k) ? bytes(v) : typeof v === "number" ? count(v) : plain(v)]),
+				["state", [state(b.ready ? "ready" : "not ready", b.ready ? "ok" : "warn"), b.rebuilding
+					? " being rebuilt" : ""]],
+				["stale devices", b.stale_devices?.length ? [state("stale"), " ", b.stale_devices.join(", ")]
+					: "none"],
+				...Object.entries(b).filter(([k]) => !["ready", "rebuilding", "stale_devices", "as_of", "age_ms",
+					"revision"].includes(k))
+					.map(([k, v]) => [words(k), /bytes/.test(k) ? bytes(v) : typeof v === "number" ? count(v)
+						: plain(v)]),
 			]));
 		},
 	});
@@ -58,14 +62,16 @@ function healthPanel() {
 	return livePanel("Health", {
 		past: false, every: 5000,
 		load: async signal => {
-			const response = await fetch("/healthz", { signal, cache: "no-store" }); // says what is away with status 503
+			const response = await fetch("/healthz",
+				{ signal, cache: "no-store" }); // says what is away with status 503
 			return { body: await response.json(), came: performance.now() };
 		},
 		draw(b, _, p) {
 			fill(p.body, facts([
 				["API", state(b.status)],
 				b.away?.length > 0 && ["away", b.away.map(name => [state("away"), ` ${name} `])],
-			]), h("p", { class: "muted" }, "Figures for Prometheus are at ", h("code", {}, "/metrics"), "; the API describes itself at ",
+			]), h("p", { class: "muted" }, "Figures for Prometheus are at ", h("code", {}, "/metrics"),
+				"; the API describes itself at ",
 				h("a", { href: "/v1/openapi.json", target: "_blank", rel: "noopener" }, "/v1/openapi.json"), "."));
 		},
 	});
