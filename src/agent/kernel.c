@@ -49,20 +49,20 @@ enum reread { REREAD_IPV4 = 1, REREAD_IPV6 = 2, REREAD_ALL = 4, REREAD_RULES = 8
 
 static uint64_t speed_of(const struct kernel *k, const struct netlink_link *l)
 {
-	struct {
-		struct ethtool_link_settings head;
-		uint32_t masks[3 * 127];
-	} s = {.head.cmd = ETHTOOL_GLINKSETTINGS};
-	struct ifreq r = {.ifr_data = (void *)&s};
+	_Alignas(8) uint8_t room[sizeof(struct ethtool_link_settings) + 3 * 127 * 4] = {0};
+	struct ethtool_link_settings *s = (void *)room; // its masks follow it
+	struct ifreq r = {.ifr_data = (void *)room};
+	s->cmd = ETHTOOL_GLINKSETTINGS;
 	memcpy(r.ifr_name, l->name, sizeof l->name);
 	if (k->ioctl_fd < 0 || ioctl(k->ioctl_fd, SIOCETHTOOL, &r) < 0 ||
-	    s.head.link_mode_masks_nwords >= 0 || s.head.link_mode_masks_nwords < -127)
+	    s->link_mode_masks_nwords >= 0 || s->link_mode_masks_nwords < -127)
 		return 0;
-	s.head.link_mode_masks_nwords = (int8_t)-s.head.link_mode_masks_nwords; // asked twice: see
-	s.head.cmd = ETHTOOL_GLINKSETTINGS;					// linux/ethtool.h
-	if (ioctl(k->ioctl_fd, SIOCETHTOOL, &r) < 0 || s.head.speed == (uint32_t)SPEED_UNKNOWN)
+	// Asked twice, the second time with the size that the first answer named: linux/ethtool.h.
+	s->link_mode_masks_nwords = (int8_t)-s->link_mode_masks_nwords;
+	s->cmd = ETHTOOL_GLINKSETTINGS;
+	if (ioctl(k->ioctl_fd, SIOCETHTOOL, &r) < 0 || s->speed == (uint32_t)SPEED_UNKNOWN)
 		return 0;
-	return (uint64_t)s.head.speed * 1000000;
+	return (uint64_t)s->speed * 1000000;
 }
 
 static void on_link(struct kernel *k, const struct nlmsghdr *m)

@@ -112,12 +112,8 @@ static void stop(struct process *p)
 static void peer_up(struct process *p, enum process_id peer)
 {
 	struct management *m = p->self;
-	if ((peer == PROCESS_NORTHBOUND || peer == PROCESS_TELEMETRY) && m->has_keys) {
-		struct err e = ipc_send(p->peers[peer], IPC_KEY_PUBLIC, m->key_public.data,
-					m->key_public.len, -1);
-		if (e.code != ERR_NONE)
-			log_error("public keys to %s: %s", process_name(peer), e.text);
-	}
+	if (peer == PROCESS_NORTHBOUND)
+		policy_keys_send(m);
 	if (peer == PROCESS_REPOSITORY || peer == PROCESS_NORTHBOUND || peer == PROCESS_TELEMETRY)
 		policy_send(m, peer);
 	if (peer == PROCESS_REPOSITORY) {

@@ -56,7 +56,7 @@ struct management {
 
 	bool has_keys;
 	uint8_t ticket_key[32], policy_key[32];
-	struct buf key_public; // KEY_PUBLIC as it came, for northbound and telemetry
+	struct buf key_public; // KEY_PUBLIC as it came, for northbound
 	struct access_policy *policy;
 	struct buf snapshot; // signed
 	int64_t snapshot_ns; // when it was asked for
@@ -110,6 +110,7 @@ void signer_tick(struct management *m);
 
 // --- policy.c
 MUST_USE struct err policy_keys(struct management *m, const struct ipc_message *msg); // KEY_PUBLIC
+void policy_keys_send(struct management *m); // to northbound
 void policy_make(struct management *m); // signed, taken up and sent to all
 void policy_send(struct management *m, enum process_id to);
 void policy_tick(struct management *m);

@@ -113,12 +113,15 @@ static bool take(uint8_t out[32], const Ipc__KeyPublicItem *k)
 	return true;
 }
 
-static void pass_on(struct management *m)
+// northbound verifies tickets and policy, and does not know keys.
+void policy_keys_send(struct management *m)
 {
-	static const enum process_id to[] = {PROCESS_NORTHBOUND, PROCESS_TELEMETRY};
-	for (size_t i = 0; i < 2; i++)
-		err_ignore(ipc_send(m->p->peers[to[i]], IPC_KEY_PUBLIC, m->key_public.data,
-				    m->key_public.len, -1));
+	if (!m->has_keys)
+		return;
+	struct err e = ipc_send(m->p->peers[PROCESS_NORTHBOUND], IPC_KEY_PUBLIC, m->key_public.data,
+				m->key_public.len, -1);
+	if (e.code != ERR_NONE && e.code != ERR_BUSY)
+		log_error("public keys to northbound: %s", e.text);
 }
 
 struct err policy_keys(struct management *m, const struct ipc_message *msg)
@@ -138,7 +141,7 @@ struct err policy_keys(struct management *m, const struct ipc_message *msg)
 	buf_reset(&m->key_public);
 	buf_append(&m->key_public, msg->bytes, msg->len);
 	m->has_keys = true;
-	pass_on(m);
+	policy_keys_send(m);
 	TRY(authority_keys(m, k->root_certificate.data, k->root_certificate.len,
 			   k->issuing_certificate.data, k->issuing_certificate.len));
 	policy_make(m);

@@ -14,13 +14,8 @@ extern const struct process_part telemetry_part, control_part, repository_part, 
 	management_part, northbound_part, keys_part;
 
 static const struct process_part *const parts[] = {
-	&keys_part,
-	&repository_part,
-	&management_part,
-	&models_part,
-	&telemetry_part,
-	&control_part,
-	&northbound_part,
+	&keys_part,	 &repository_part, &management_part, &models_part,
+	&telemetry_part, &control_part,	   &northbound_part,
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 _Static_assert(PARTS == PROCESS_COUNT - 1, "all but the parent");
@@ -30,6 +25,7 @@ static const struct option options[] = {
 	{"check-config", required_argument, NULL, 'k'},
 	{"describe-config", no_argument, NULL, 'd'},
 	{"process", required_argument, NULL, 'p'},
+	{"verify-store", required_argument, NULL, 's'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'v'},
 	{0},
@@ -41,6 +37,7 @@ static int usage(FILE *out, int status)
 		"usage: gemeld --config FILE        run\n"
 		"       gemeld --check-config FILE  say whether it is good, and what is not\n"
 		"       gemeld --describe-config    print every key with its meaning and default\n"
+		"       gemeld --verify-store DIR   check a copy of a state folder, completely\n"
 		"       gemeld --version | --help\n");
 	return status;
 }
@@ -94,6 +91,8 @@ int main(int argc, char **argv)
 		case 'p':
 			name = optarg;
 			break;
+		case 's':
+			return optind == argc ? store_verify(optarg) : usage(stderr, 2);
 		case 'd':
 			return describe();
 		case 'h':

@@ -81,3 +81,7 @@ void status_send(struct parent *p); // PROCESS_STATUS to management
 MUST_USE struct err status_metrics(struct unit *u, const struct ipc_message *m);
 void status_own_metrics(struct parent *p);
 MUST_USE struct err status_console(struct parent *p); // console.json
+
+// --- store.c: gemeld --verify-store. Returns the exit status: 0 good, 1 findings, 2 it cannot be
+// checked.
+int store_verify(const char *folder);

@@ -147,6 +147,8 @@ struct err head_append(struct index *x, struct device *d, struct series *s, uint
 
 void head_points(const struct series *s, struct chunk_point *points)
 {
+	if (!s->head_n)
+		return;
 	struct cursor c = cursor_over(s->head, s->head_len); // our own bytes, yet bounded
 	uint64_t tick = 0;
 	struct batch_value last = {0};

@@ -41,7 +41,7 @@ struct err proof_read(struct cursor *c, struct proof *out)
 
 struct err proof_find(const uint8_t *bytes, size_t n, uint64_t revision, struct proof *out)
 {
-	struct cursor c = cursor_over(bytes, n);
+	struct cursor c = cursor_over(n ? bytes : (const uint8_t *)"", n);
 	while (cursor_left(&c)) {
 		TRY(proof_read(&c, out));
 		if (out->revision == revision)

@@ -70,18 +70,28 @@ export class Fixture {
 		await this.live.say("count", "2");
 		this.ticked = Date.now();
 		this.timer = setInterval(() => this.tick(), 2000);
+		await this.serve(port);
+		return this;
+	}
+
+	async serve(port) {
 		this.server = createServer((q, r) => this.answer(q, r).catch(e => this.refuse(r, e)));
 		await new Promise(resolve => this.server.listen(port, "127.0.0.1", resolve));
-		this.url = `http://127.0.0.1:${this.server.address().port}`;
-		return this;
+		this.port = this.server.address().port;
+		this.url = `http://127.0.0.1:${this.port}`;
+	}
+
+	// As when northbound is killed.
+	async goAway() {
+		this.streams.forEach(s => s.response.destroy());
+		this.server.closeAllConnections();
+		await new Promise(resolve => this.server.close(resolve));
 	}
 
 	async close() {
 		clearInterval(this.timer);
-		this.streams.forEach(s => s.response.end());
+		await this.goAway();
 		[this.live, ...this.pasts.values()].forEach(t => t.end());
-		this.server.closeAllConnections();
-		await new Promise(resolve => this.server.close(resolve));
 	}
 
 	async tick() {

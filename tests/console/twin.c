@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small campus in the real engine of the models process, for the console's test: facts are said as
-// an agent says them, answers are the ones that /v1/topology and its neighbours give. Started with the
-// time of its first facts in nanoseconds; then one command a line on standard input, and one line of
-// JSON for each on standard output:
+// A small campus in the real engine of the models process, for the console's test: facts are said
+// as an agent says them, answers are the ones that /v1/topology and its neighbours give. Started
+// with the time of its first facts in nanoseconds; then one command a line on standard input, and
+// one line of JSON for each on standard output:
 //     time NS            the facts that follow are of this moment
 //     cut A B, heal A B  a link; routes follow by shortest path
 //     count SECONDS      traffic goes on for so long
@@ -20,17 +20,23 @@
 
 #include <cmocka.h>
 
-enum { NODES = 12, LINKS = 14, LANS = 4, NO_LINK = -1, FAR = 99, STALE_S = 60 };
+enum { NODES = 12, LINKS = 14, LANS = 4, FAR = 99, STALE_S = 60 };
 
 static const struct {
 	const char *id, *software, *loopback;
 } nodes[NODES] = {
-	{"access-guest", "Debian 12, FRR 8.4.4", "10.0.0.1"}, {"access-staff", "Debian 12, FRR 8.4.4", "10.0.0.2"},
-	{"core-1", "Debian 12, FRR 8.4.4", "10.0.0.3"},	      {"core-2", "Debian 12, FRR 8.4.4", "10.0.0.4"},
-	{"core-3", "Debian 12, FRR 8.4.4", "10.0.0.5"},	      {"core-4", "Debian 12, FRR 8.4.4", "10.0.0.6"},
-	{"edge-1", "Debian 12, FRR 8.4.4", "10.0.0.7"},	      {"finance-1", "Debian 12, FRR 8.4.4", "10.0.0.8"},
-	{"fw-1", "Debian 12, nftables 1.0.6", "10.0.0.9"},    {"isp-1", "SR Linux 23.10", "192.0.2.1"},
-	{"mgmt-1", "Debian 12, FRR 8.4.4", "10.0.0.11"},      {"servers-1", "Debian 12, FRR 8.4.4", "10.0.0.12"},
+	{"access-guest", "Debian 12, FRR 8.4.4", "10.0.0.1"},
+	{"access-staff", "Debian 12, FRR 8.4.4", "10.0.0.2"},
+	{"core-1", "Debian 12, FRR 8.4.4", "10.0.0.3"},
+	{"core-2", "Debian 12, FRR 8.4.4", "10.0.0.4"},
+	{"core-3", "Debian 12, FRR 8.4.4", "10.0.0.5"},
+	{"core-4", "Debian 12, FRR 8.4.4", "10.0.0.6"},
+	{"edge-1", "Debian 12, FRR 8.4.4", "10.0.0.7"},
+	{"finance-1", "Debian 12, FRR 8.4.4", "10.0.0.8"},
+	{"fw-1", "Debian 12, nftables 1.0.6", "10.0.0.9"},
+	{"isp-1", "SR Linux 23.10", "192.0.2.1"},
+	{"mgmt-1", "Debian 12, FRR 8.4.4", "10.0.0.11"},
+	{"servers-1", "Debian 12, FRR 8.4.4", "10.0.0.12"},
 };
 
 static struct link {
@@ -40,20 +46,30 @@ static struct link {
 	int end[2], port[2]; // node and number of the interface
 	uint64_t octets[2];  // a to b, b to a
 } links[LINKS] = {
-	{.a = "core-1", .b = "core-2", .bps = 212e6},	{.a = "core-2", .b = "core-3", .bps = 96e6},
-	{.a = "core-3", .b = "core-4", .bps = 41e6},	{.a = "core-1", .b = "core-4", .bps = 388e6},
-	{.a = "core-1", .b = "edge-1", .bps = 640e6},	{.a = "core-2", .b = "edge-1", .bps = 74e6},
-	{.a = "edge-1", .b = "isp-1", .bps = 703e6},	{.a = "access-guest", .b = "core-3", .bps = 58e6},
-	{.a = "access-staff", .b = "core-3", .bps = 22e6}, {.a = "access-staff", .b = "core-4", .bps = 130e6},
-	{.a = "core-1", .b = "fw-1", .bps = 310e6},	{.a = "core-4", .b = "fw-1", .bps = 12e6},
-	{.a = "finance-1", .b = "fw-1", .bps = 9e6},	{.a = "fw-1", .b = "servers-1", .bps = 301e6},
+	{.a = "core-1", .b = "core-2", .bps = 212e6},
+	{.a = "core-2", .b = "core-3", .bps = 96e6},
+	{.a = "core-3", .b = "core-4", .bps = 41e6},
+	{.a = "core-1", .b = "core-4", .bps = 388e6},
+	{.a = "core-1", .b = "edge-1", .bps = 640e6},
+	{.a = "core-2", .b = "edge-1", .bps = 74e6},
+	{.a = "edge-1", .b = "isp-1", .bps = 703e6},
+	{.a = "access-guest", .b = "core-3", .bps = 58e6},
+	{.a = "access-staff", .b = "core-3", .bps = 22e6},
+	{.a = "access-staff", .b = "core-4", .bps = 130e6},
+	{.a = "core-1", .b = "fw-1", .bps = 310e6},
+	{.a = "core-4", .b = "fw-1", .bps = 12e6},
+	{.a = "finance-1", .b = "fw-1", .bps = 9e6},
+	{.a = "fw-1", .b = "servers-1", .bps = 301e6},
 };
 
 static const struct {
 	const char *node, *prefix, *address, *hosts[3];
 } lans[LANS] = {
 	{"access-guest", "10.20.0.0/24", "10.20.0.1/24", {"10.20.0.10", "10.20.0.11"}},
-	{"access-staff", "10.10.0.0/24", "10.10.0.1/24", {"10.10.0.10", "10.10.0.11", "10.10.0.12"}},
+	{"access-staff",
+	 "10.10.0.0/24",
+	 "10.10.0.1/24",
+	 {"10.10.0.10", "10.10.0.11", "10.10.0.12"}},
 	{"finance-1", "10.30.0.0/24", "10.30.0.1/24", {"10.30.0.10"}},
 	{"servers-1", "10.40.0.0/24", "10.40.0.1/24", {"10.40.0.10", "10.40.0.20"}},
 };
@@ -122,11 +138,13 @@ static void say_rules(void)
 	const char *chain = "inet:filter:forward";
 	net_chain(&net, "fw-1", chain, "forward", 0, "DROP");
 	net_rule(&net, "fw-1", chain, "1", "ct=ESTABLISHED comment=answers", "ACCEPT");
-	net_rule(&net, "fw-1", chain, "2", "src=10.20.0.0/16 dst=10.30.0.0/16 comment=guest-not-finance",
-		 "DROP");
-	net_rule(&net, "fw-1", chain, "3", "src=10.10.0.0/16 dst=10.30.0.0/16 proto=TCP dport=443 comment=staff-crm",
+	net_rule(&net, "fw-1", chain, "2",
+		 "src=10.20.0.0/16 dst=10.30.0.0/16 comment=guest-not-finance", "DROP");
+	net_rule(&net, "fw-1", chain, "3",
+		 "src=10.10.0.0/16 dst=10.30.0.0/16 proto=TCP dport=443 comment=staff-crm",
 		 "ACCEPT");
-	net_rule(&net, "fw-1", chain, "4", "dst=10.40.0.0/16 proto=TCP dport=443 comment=web", "ACCEPT");
+	net_rule(&net, "fw-1", chain, "4", "dst=10.40.0.0/16 proto=TCP dport=443 comment=web",
+		 "ACCEPT");
 	net_rule(&net, "fw-1", chain, "5", "proto=ICMP comment=icmp", "ACCEPT");
 	net_rule(&net, "fw-1", chain, "6", "src=10.0.0.0/24 comment=management", "ACCEPT");
 }
@@ -161,8 +179,8 @@ static void route_to(int from, int to, const char *prefix)
 			    distance[links[i].end[!k]][to] != distance[from][to] - 1)
 				continue;
 			size_t n = strlen(hops);
-			snprintf(hops + n, sizeof hops - n, "%s10.255.%d.%d %s", n ? "," : "", i, 2 - k,
-				 port_name(links[i].port[k]));
+			snprintf(hops + n, sizeof hops - n, "%s10.255.%d.%d %s", n ? "," : "", i,
+				 2 - k, port_name(links[i].port[k]));
 		}
 	if (hops[0])
 		net_route(&net, nodes[from].id, prefix, hops);
@@ -246,7 +264,8 @@ static void cut(const char *a, const char *b, bool down)
 {
 	for (int i = 0; i < LINKS; i++) {
 		struct link *l = &links[i];
-		if (!((!strcmp(l->a, a) && !strcmp(l->b, b)) || (!strcmp(l->a, b) && !strcmp(l->b, a))))
+		if (!((!strcmp(l->a, a) && !strcmp(l->b, b)) ||
+		      (!strcmp(l->a, b) && !strcmp(l->b, a))))
 			continue;
 		l->cut = down;
 		for (int k = 0; k < 2; k++)
@@ -269,8 +288,10 @@ static void count(double seconds)
 				continue; // fell silent
 			net_set_uint(&net, id, l->octets[!k], IF "/state/counters/in-octets", name);
 			net_set_uint(&net, id, l->octets[k], IF "/state/counters/out-octets", name);
-			net_set_uint(&net, id, l->octets[!k] / 900, IF "/state/counters/in-pkts", name);
-			net_set_uint(&net, id, l->octets[k] / 900, IF "/state/counters/out-pkts", name);
+			net_set_uint(&net, id, l->octets[!k] / 900, IF "/state/counters/in-pkts",
+				     name);
+			net_set_uint(&net, id, l->octets[k] / 900, IF "/state/counters/out-pkts",
+				     name);
 		}
 	}
 	net_set_uint(&net, "mgmt-1", 0, IF "/state/counters/in-octets", "lo");
@@ -331,7 +352,8 @@ static void ask(char *words[8])
 		   catalogue_device_find(series_catalogue(net.series), words[1], &device)) {
 		say(device_json(&v, net.forwarding, device, true));
 	} else {
-		problem(err_make(ERR_NOT_FOUND, "device \"%.64s\" has sent nothing that the twin knows of",
+		problem(err_make(ERR_NOT_FOUND,
+				 "device \"%.64s\" has sent nothing that the twin knows of",
 				 words[1]));
 	}
 }

@@ -76,7 +76,7 @@ function drawNav(nav) {
 function drawAccount() {
 	fill(account, session.account && [h("b", { title: session.roles.join(", ") }, session.account),
 		session.initial && h("span", { class: "state warn",
-			title: `Change it: gemel account update ${session.account} --password` }, "first pass phrase"),
+			title: `Change it: gemel account update ${session.account} --password-stdin` }, "first pass phrase"),
 		h("button", { type: "button", class: "quiet", onclick: logout }, "Log out")]);
 }
 

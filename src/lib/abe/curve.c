@@ -97,9 +97,15 @@ void g1_mul(blst_p1 *out, const blst_p1_affine *p, const blst_fr *secret)
 struct err g1_sum_public(blst_p1 *out, const blst_p1_affine *const *p, const blst_scalar *scalar,
 			 size_t n, size_t bits)
 {
-	// blst takes arrays of pointers, but a NULL behind the first says: the rest follows it.
-	const byte *scalars[2] = {scalar->b, NULL};
+	// blst takes arrays of pointers; a NULL behind the first says that the rest follows it. With
+	// one point its prefetch would read a second.
+	const byte *scalars[2] = {NULL, NULL};
 	size_t step = (bits + 7) / 8;
+	if (n == 1) {
+		blst_p1_from_affine(out, p[0]);
+		blst_p1_mult(out, out, scalar->b, bits);
+		return OK;
+	}
 	scoped(heap) uint8_t *packed = malloc(n * step);
 	scoped(heap) limb_t *scratch = malloc(blst_p1s_mult_pippenger_scratch_sizeof(n));
 	ENSURE(packed && scratch, ERR_LIMIT, "out of memory");

@@ -53,7 +53,7 @@ static uint64_t hash_value(const struct value *v)
 
 struct err expr_literal(struct builder *b, size_t at, struct value v, const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_LITERAL, 1, &e));
 	e->value = v;
 	e->hash = hash_mix(e->hash, hash_value(&v));
@@ -116,7 +116,7 @@ struct err expr_entity(struct builder *b, size_t at, struct cedar_text type, str
 struct err expr_leaf(struct builder *b, size_t at, enum expr_kind kind, unsigned op,
 		     const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, kind, 1, &e));
 	e->op = (uint8_t)op;
 	e->hash = hash_mix(e->hash, op + 1);
@@ -132,7 +132,7 @@ static unsigned deeper(unsigned depth, const struct expr *e)
 struct err expr_make(struct builder *b, size_t at, enum expr_kind kind, const struct expr *x,
 		     const struct expr *y, const struct expr *z, const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, kind, deeper(deeper(deeper(1, x), y), z), &e));
 	e->a = x;
 	e->b = y;
@@ -149,7 +149,7 @@ struct err expr_make(struct builder *b, size_t at, enum expr_kind kind, const st
 struct err expr_get(struct builder *b, size_t at, const struct expr *of, struct cedar_text name,
 		    const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_GET, deeper(1, of), &e));
 	e->of = of;
 	e->name = name;
@@ -161,7 +161,7 @@ struct err expr_get(struct builder *b, size_t at, const struct expr *of, struct 
 struct err expr_has(struct builder *b, size_t at, const struct expr *of,
 		    const struct cedar_text *names, size_t n, const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_HAS, deeper(1, of) + (unsigned)n, &e));
 	const struct expr **steps = arena_alloc(b->arena, n * sizeof *steps);
 	struct cedar_text *copy = arena_alloc(b->arena, n * sizeof *copy);
@@ -185,7 +185,7 @@ struct err expr_has(struct builder *b, size_t at, const struct expr *of,
 struct err expr_is(struct builder *b, size_t at, const struct expr *of, struct cedar_text type,
 		   const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_IS, deeper(1, of), &e));
 	e->of = of;
 	e->name = type;
@@ -197,7 +197,7 @@ struct err expr_is(struct builder *b, size_t at, const struct expr *of, struct c
 struct err expr_like(struct builder *b, size_t at, const struct expr *of, const struct pattern *p,
 		     const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_LIKE, deeper(1, of), &e));
 	e->target = of;
 	e->pattern = p;
@@ -253,8 +253,8 @@ static struct err fold(struct builder *b, struct expr *e)
 struct err expr_list(struct builder *b, size_t at, enum expr_kind kind, unsigned fn,
 		     const struct expr *const *args, size_t n, const struct expr **out)
 {
-	struct expr *e;
-	bool constant;
+	struct expr *e = NULL;
+	bool constant = false;
 	TRY(begin(b, at, kind, deepest(args, n), &e));
 	e->op = (uint8_t)fn;
 	e->hash = hash_mix(e->hash, fn + 1);
@@ -299,7 +299,7 @@ static struct err sorted_record(struct builder *b, struct expr *e, struct pair *
 struct err expr_record(struct builder *b, size_t at, const struct cedar_text *keys,
 		       const struct expr *const *args, size_t n, const struct expr **out)
 {
-	struct expr *e;
+	struct expr *e = NULL;
 	TRY(begin(b, at, EXPR_RECORD, deepest(args, n), &e));
 	struct pair *pairs = malloc((n + 1) * sizeof *pairs);
 	NEED(pairs);

@@ -28,8 +28,8 @@ enum fn {
 	FN_TO_HOURS,
 	FN_TO_DAYS,
 	FN_COUNT,
+	FN_CONSTRUCTORS = FN_DURATION + 1,
 };
-enum { FN_CONSTRUCTORS = FN_DURATION + 1 };
 
 struct fn_info {
 	const char *name;

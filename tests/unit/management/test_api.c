@@ -73,7 +73,6 @@ static void test_policy_and_keys_are_given_out(void **state)
 		access_policy_free(p);
 	}
 	assert_int_equal(drive_count(&d, PROCESS_NORTHBOUND, IPC_KEY_PUBLIC), 1);
-	assert_int_equal(drive_count(&d, PROCESS_TELEMETRY, IPC_KEY_PUBLIC), 1);
 	drive_forget(&d);
 	drive_tick(&d, 301); // confirmed again before it is stale
 	assert_int_equal(drive_count(&d, PROCESS_REPOSITORY, IPC_POLICY), 1);

@@ -119,6 +119,7 @@ static void admission(const Ipc__AdmitRequest *r)
 
 static void enrolment(const Ipc__EnrolRequest *r)
 {
+	static uint8_t accepted[] = {8, 1};
 	struct told *t = tell(IPC_ENROL_REQUEST, "", r->method, r->source);
 	Ipc__EnrolAnswer m = IPC__ENROL_ANSWER__INIT;
 	t->id = r->id;
@@ -132,7 +133,7 @@ static void enrolment(const Ipc__EnrolRequest *r)
 	m.reason = (char *)(uintptr_t)"token-used";
 	m.message = r->message; // an echo
 	if (strcmp(r->method, "Attest") == 0) // AttestAnswer{accepted}
-		m.message = (ProtobufCBinaryData){h->attest_no ? 0 : 2, (uint8_t[]){8, 1}};
+		m.message = (ProtobufCBinaryData){h->attest_no ? 0 : 2, accepted};
 	say(PROCESS_MANAGEMENT, IPC_ENROL_ANSWER, &m.base);
 }
 

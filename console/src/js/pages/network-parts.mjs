@@ -126,7 +126,7 @@ export function linksTable(choose) {
 		],
 	});
 	return { node: h("details", { class: "panel links" }, h("summary", {}, h("h2", {}, "Links as a table")),
-		t.node), update: t.update };
+		t.node), update: rows => t.update(rows) };
 }
 
 const sample = (attributes, word) => h("span", { class: "sample" },
