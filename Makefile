@@ -4,9 +4,12 @@ SHELL = /bin/bash
 BUILD = build
 MESON_FLAGS ?=
 PREFIX ?= /usr/local
+PROGRAMS = src/parent/gemeld src/agent/gemel-agent src/witness/gemel-witness src/cli/gemel \
+	src/models/gemel-forwarding src/lib/cedar/cedar-check src/repository/gemel-verify-store
 
 all: $(BUILD)/build.ninja console ## build everything into build/
 	@ninja -C $(BUILD)
+	@cd $(BUILD) && for p in $(PROGRAMS); do ! test -e $$p || ln -sf $$p $$(basename $$p); done
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16

@@ -11,14 +11,18 @@
 #include <string.h>
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'},    {"process", required_argument, NULL, 'p'},
-	{"describe-config", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'v'},	     {0},
+	{"config", required_argument, NULL, 'c'},
+	{"process", required_argument, NULL, 'p'},
+	{"check-config", no_argument, NULL, 'k'},
+	{"describe-config", no_argument, NULL, 'd'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
+	{0},
 };
 
 static int usage(FILE *out, int status)
 {
-	fprintf(out, "usage: gemel-agent --config FILE\n"
+	fprintf(out, "usage: gemel-agent --config FILE [--check-config]\n"
 		     "       gemel-agent --describe-config | --version | --help\n");
 	return status;
 }
@@ -31,7 +35,7 @@ static int describe(void)
 	return 0;
 }
 
-static int run(const char *config, const char *process)
+static int run(const char *config, const char *process, bool only_check)
 {
 	static const struct child_part *const parts[] = {&wire_part, &apply_part, &keys_part};
 	scoped(arena) struct arena *a = arena_new(1 << 20);
@@ -42,6 +46,8 @@ static int run(const char *config, const char *process)
 		fprintf(stderr, "gemel-agent: %s\n", e.text);
 		return 2;
 	}
+	if (only_check)
+		return 0;
 	if (!process) {
 		log_start("gemel-agent", (enum log_level)conf.log_level);
 		return parent_main(config, &conf);
@@ -59,6 +65,7 @@ static int run(const char *config, const char *process)
 int main(int argc, char **argv)
 {
 	const char *config = NULL, *process = NULL;
+	bool only_check = false;
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (o) {
 		case 'c':
@@ -66,6 +73,9 @@ int main(int argc, char **argv)
 			break;
 		case 'p':
 			process = optarg;
+			break;
+		case 'k':
+			only_check = true;
 			break;
 		case 'd':
 			return describe();
@@ -78,5 +88,5 @@ int main(int argc, char **argv)
 			return usage(stderr, 2);
 		}
 	}
-	return config && optind == argc ? run(config, process) : usage(stderr, 2);
+	return config && optind == argc ? run(config, process, only_check) : usage(stderr, 2);
 }

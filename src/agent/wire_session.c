@@ -4,9 +4,9 @@
 // opens.
 //
 //     AWAY -> DIALLING -> PROVING -> REGISTERING -> UP
-//       ^________|___________|____________|_________|   back-off: network 0.5 s..30 s, refused 10
-//       s..5 min
+//       ^________|___________|____________|_________|
 //
+// The way back waits: 0.5 s to 30 s after the network, 10 s to 5 minutes after a refusal.
 // What refuses it is told in the log and in the status file, in the twin's own words.
 
 #include "agent/wire_internal.h"

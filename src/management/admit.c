@@ -23,6 +23,7 @@ struct visits {
 	size_t n;
 	struct visit items[VISITS_MAX];
 	struct block blocks[BLOCKS_MAX];
+	struct buf early; // u32 length, ADMIT_REQUEST: came before keys did
 };
 
 struct err visits_start(struct management *m)
@@ -34,6 +35,8 @@ struct err visits_start(struct management *m)
 
 void visits_stop(struct management *m)
 {
+	if (m->visits)
+		buf_clear(&m->visits->early);
 	free(m->visits);
 	m->visits = NULL;
 }
@@ -65,6 +68,7 @@ static void visit_forget(struct management *m, struct visit *v)
 void visits_forget(struct management *m)
 {
 	m->visits->n = 0;
+	buf_reset(&m->visits->early);
 }
 
 // --- answers
@@ -297,14 +301,45 @@ static bool issued_here(enum reason r)
 	       r == REASON_CERTIFICATE_REVOKED || r == REASON_NAME_STOLEN;
 }
 
+// After a restart of ours telemetry asks about everyone who is there, before keys has come: a "no" for
+// want of a key would end connections that nothing is wrong with.
+static void admit_later(struct management *m, const Ipc__AdmitRequest *r)
+{
+	struct buf *b = &m->visits->early;
+	size_t n = ipc__admit_request__get_packed_size(r);
+	struct verdict busy = verdict_bad(REASON_BUSY, "the authority is starting");
+	buf_be32(b, (uint32_t)n);
+	uint8_t *to = buf_space(b, n);
+	if (to)
+		ipc__admit_request__pack(r, to);
+	else
+		answer(m, r->id, r->device, "", &busy);
+}
+
+void admit_early(struct management *m)
+{
+	struct buf b = m->visits->early;
+	struct cursor c = cursor_over(b.data, b.len);
+	m->visits->early = (struct buf){0};
+	while (cursor_left(&c)) {
+		struct cursor one = cursor_sub(&c, cursor_be32(&c));
+		Ipc__AdmitRequest *r =
+			ipc__admit_request__unpack(NULL, cursor_left(&one), one.at);
+		if (!r)
+			break;
+		err_ignore(admit_request(m, r));
+		ipc__admit_request__free_unpacked(r, NULL);
+	}
+	buf_clear(&b);
+}
+
 struct err admit_request(struct management *m, const Ipc__AdmitRequest *r)
 {
 	struct x509_identity who = {.authority = false};
 	struct device *d = NULL;
 	struct verdict v = verdict_good();
 	if (!authority_ready(m)) {
-		v = verdict_bad(REASON_BUSY, "the authority is starting");
-		answer(m, r->id, r->device, "", &v);
+		admit_later(m, r);
 		return OK;
 	}
 	if (strcmp(r->channel, "tunnel") != 0) {

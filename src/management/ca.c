@@ -120,8 +120,10 @@ struct err authority_keys(struct management *m, const uint8_t *root, size_t root
 	bool first = !a->ready;
 	a->ready = true;
 	authority_crl_make(m);
-	if (first)
+	if (first) {
 		requests_again(m);
+		admit_early(m);
+	}
 	return OK;
 }
 

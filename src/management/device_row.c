@@ -164,6 +164,7 @@ struct err device_read(const char *id, const json_t *row, struct device *out)
 	bool good = r.good && device_state_by_name(state, &d.state) &&
 		    (!evidence || evidence_read(evidence, &d));
 	ENSURE(good, ERR_CORRUPT, "device %.64s is stored wrongly", id);
+	d.seen_ns = d.attested_ns; // the last time that we know of
 	*out = d;
 	return OK;
 }

@@ -219,6 +219,7 @@ struct visit {
 MUST_USE struct err visits_start(struct management *m);
 void visits_stop(struct management *m);
 MUST_USE struct err admit_request(struct management *m, const Ipc__AdmitRequest *r);
+void admit_early(struct management *m); // keys has come: those that waited for it
 MUST_USE struct err admit_ended(struct management *m, const Ipc__SessionEnd *s);
 void visits_forget(struct management *m); // telemetry is away
 struct visit *visit_find(struct management *m, const char *session);

@@ -30,7 +30,7 @@ static const struct {
 	[REASON_QUOTE_BAD] = {"quote-bad", "The TPM's quote is not a fresh, signed statement over this session's keys.",
 		"Start gemel-agent again; if it happens again, look at the device itself.", true},
 	[REASON_SOFTWARE_UNKNOWN] = {"software-unknown", "What was started on the device (PCR 17) is not among the reference values.",
-		"If this version is meant to run, add its value to `references`; if not, install the agent anew.", true},
+		"If this version is meant to run, add its value to `reference_values`; if not, install the agent anew.", true},
 	[REASON_BATCH_KEY_BAD] = {"batch-key-bad", "The key for batches is not certified by the device's attestation key.",
 		"Start gemel-agent again.", true},
 	[REASON_NONCE_UNKNOWN] = {"nonce-unknown", "The evidence answers no challenge of ours, or one that is too old or spent.",

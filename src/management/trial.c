@@ -99,7 +99,7 @@ static const struct check {
 	{"identity", false, identity, "Enrol it: `gemel device enrol NAME`."},
 	{"key", false, key, "Restart the agent, so that it connects with its enrolled key."},
 	{"attestation", false, attestation, "See why the agent sends no quote: its log names the TPM."},
-	{"software", false, software, "Add the value to `references`, or install the agent anew."},
+	{"software", false, software, "Add the value to `reference_values`, or install the agent anew."},
 	{"batch-key", false, batch_key, "Restart the agent."},
 	{"behaviour", true, behaviour, "See `gemel alert list`, mend it, and wait ten minutes."},
 };

@@ -2,7 +2,8 @@
 // Heads into sealed chunks. A device is flushed whole: then its ticks are free, and one number (the
 // revision up to which its points are in chunks) tells replay what it need not bring back. Its
 // chunks, new series, proofs and its own row go into one commit, with what the ledger has ready.
-// When: a series is full, the memory budget is reached, or the journal is long.
+// When: a series is full, the memory budget is reached, or the journal is long; one device every
+// tenth of a second, and many at once only when that is not enough.
 #include "repository/repository.h"
 
 #include "lib/base/clock.h"
@@ -327,44 +328,44 @@ static bool ledger_must_go(const struct repository *r)
 		oldest <= journal_first(r->journal));
 }
 
-static bool over_budget(const struct repository *r)
+static size_t budget(const struct repository *r)
 {
-	return r->index.head_bytes > (size_t)r->conf->memory_budget;
+	return (size_t)r->conf->memory_budget;
 }
 
-bool flush_wanted(const struct repository *r)
+static bool flush_wanted(const struct repository *r)
 {
-	return over_budget(r) || r->full_devices;
+	return r->index.head_bytes > budget(r) || r->full_devices ||
+	       journal_bytes(r->journal) > journal_most || ledger_wants_flush(r->ledger);
 }
 
-static int by_bytes(const void *a, const void *b)
+bool flush_urgent(const struct repository *r)
+{
+	return r->index.head_bytes > budget(r) / 4 * 5 || r->bursting_devices ||
+	       journal_bytes(r->journal) > journal_most / 4 * 5;
+}
+
+static int by_need(const void *a, const void *b)
 {
 	const struct device *x = *(struct device *const *)a, *y = *(struct device *const *)b;
+	if (head_full(x) != head_full(y))
+		return head_full(x) ? -1 : 1;
 	return x->head_bytes > y->head_bytes ? -1 : x->head_bytes < y->head_bytes;
 }
 
-// Devices that must go, and, over the budget, the largest ones until a quarter of it is free.
+// Devices that must go, and, over the budget, the largest ones; in the order of their need.
 static size_t choose(const struct repository *r, bool all, struct device **list)
 {
-	size_t n = 0, kept = 0, freed = 0;
-	struct device **rest = list + r->index.n_devices;
+	size_t n = 0;
+	bool over = r->index.head_bytes > budget(r);
 	for (uint32_t i = 1; i <= r->index.n_devices; i++) {
 		struct device *d = index_device(&r->index, i);
-		if (all ? d->changed || d->head_points || d->n_proofs : must_go(r, d)) {
+		if (all ? d->changed || d->head_points || d->n_proofs
+			: must_go(r, d) || (over && d->head_points))
 			list[n++] = d;
-			freed += d->head_bytes + d->proofs.cap;
-		} else if (d->head_points) {
-			rest[kept++] = d;
-		}
 	}
-	if (all || !over_budget(r))
-		return n;
-	size_t target = (size_t)r->conf->memory_budget / 4 * 3;
-	qsort(rest, kept, sizeof *rest, by_bytes);
-	for (size_t i = 0; i < kept && r->index.head_bytes - freed > target; i++) {
-		freed += rest[i]->head_bytes + rest[i]->proofs.cap;
-		list[n++] = rest[i];
-	}
+	if (!all)
+		qsort(list, n, sizeof *list, by_need);
 	return n;
 }
 
@@ -380,32 +381,46 @@ static uint64_t oldest_segment(const struct repository *r)
 	return ledger && ledger < oldest ? ledger : oldest;
 }
 
-struct err flush_devices(struct repository *r, bool all)
+// `most` devices; SIZE_MAX: all that have anything.
+static struct err flush(struct repository *r, size_t most)
 {
+	bool all = most == SIZE_MAX;
 	if (journal_pending(r->journal)) // a chunk must never be ahead of the journal
 		TRY(journal_sync(r->journal));
-	struct device **list = calloc((size_t)r->index.n_devices * 2 + 1, sizeof *list);
+	struct device **list = calloc((size_t)r->index.n_devices + 1, sizeof(*list));
 	ENSURE(list, ERR_LIMIT, "no memory to choose devices");
-	size_t n = choose(r, all, list);
+	size_t wanted = choose(r, all, list), n = wanted < most ? wanted : most;
 	struct err e = OK;
 	for (size_t i = 0; i < n && e.code == ERR_NONE; i += COMMIT_DEVICES)
 		e = commit_devices(r, list + i, n - i < COMMIT_DEVICES ? n - i : COMMIT_DEVICES);
 	if (!n && (all || ledger_must_go(r)))
 		e = commit_devices(r, list, 0);
 	free(list);
-	r->full_devices = false;
+	if (n == wanted)
+		r->full_devices = r->bursting_devices = false;
 	if (e.code == ERR_NONE)
 		e = journal_remove_below(r->journal, oldest_segment(r));
 	return e;
 }
 
-// Ten times a second: what is due, and the store's own log when it has been quiet.
+struct err flush_all(struct repository *r)
+{
+	return flush(r, SIZE_MAX);
+}
+
+struct err flush_now(struct repository *r)
+{
+	enum { MOST = 16 };
+	return flush(r, MOST);
+}
+
+// Ten times a second: one device of those that are due, so that nothing waits long behind it; and the
+// store's own log when it has been quiet.
 struct err flush_housekeeping(struct repository *r)
 {
 	int64_t now = clock_mono_ns();
-	bool journal_long = journal_bytes(r->journal) > journal_most;
-	if (flush_wanted(r) || journal_long || ledger_wants_flush(r->ledger))
-		TRY(flush_devices(r, false));
+	if (flush_wanted(r))
+		TRY(flush(r, 1));
 	if (r->count.commits == r->checkpointed || now - r->last_checkpoint_ns < checkpoint_every)
 		return OK;
 	r->last_checkpoint_ns = now;

@@ -27,3 +27,9 @@ static inline bool head_full(const struct device *d)
 {
 	return d->most_points >= HEAD_POINTS_MAX || d->n_ticks >= HEAD_TICKS_MAX - 64;
 }
+
+// Much more of it would not fit a chunk.
+static inline bool head_bursting(const struct device *d)
+{
+	return d->most_points >= 8 * HEAD_POINTS_MAX || d->n_ticks >= 4 * HEAD_TICKS_MAX;
+}

@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/ipc/messages.pb-c.h"
 #include "repository/chain.h"
 #include "repository/grant.h"
@@ -165,17 +166,15 @@ static const char *refuse_early(struct repository *r, struct work *w, uint64_t *
 		return "repository-read-only";
 	if (!d || !d->known)
 		return "device-unknown";
-#ifndef SABOTAGE_GRANT
-	if (!d->grant)
+	if (!d->grant && !sabotaged("grant"))
 		return "collection-outside-grant"; // X.2011 8.3.1-2
-#endif
 	w->chain = chain_find(d, w->head.key_id);
-#ifndef SABOTAGE_BATCH_PROOF
+	if (sabotaged("batch-proof"))
+		return NULL;
 	if (w->head.flags & BATCH_SIGNED)
 		return chain_place(w->chain, &w->head, clock_wall_ns(), expected);
 	if (strcmp(d->kind, "target") != 0)
 		return "unsigned"; // X.2011 8.3.1-5: only devices without an agent may be
-#endif
 	return NULL;
 }
 
@@ -314,13 +313,12 @@ struct err ingest_batch(struct repository *r, const uint8_t *bytes, size_t n)
 	ENSURE(w.copy, ERR_INTERNAL, "no memory for a batch of %zu bytes", n);
 	memcpy(w.copy, bytes, n);
 	struct err e = walk_records(r, &w, &c, &reason);
-#ifndef SABOTAGE_BATCH_PROOF
-	if (e.code == ERR_NONE && !reason && (w.head.flags & BATCH_SIGNED)) {
+	if (e.code == ERR_NONE && !reason && (w.head.flags & BATCH_SIGNED) &&
+	    !sabotaged("batch-proof")) {
 		struct err bad = chain_verify(w.chain, &w.head, w.hash);
 		if (bad.code != ERR_NONE)
 			reason = "signature";
 	}
-#endif
 	if (e.code != ERR_NONE || reason) {
 		r->outbox.len = feed;
 		r->outbox.failed = false;
@@ -363,9 +361,7 @@ struct err ingest_sync(struct repository *r)
 	if (r->outbox.cap > (size_t)16 << 20)
 		buf_clear(&r->outbox);
 	buf_reset(&r->outbox);
-	if (flush_wanted(r))
-		return flush_devices(r, false);
-	return OK;
+	return flush_urgent(r) ? flush_now(r) : OK;
 }
 
 void ingest_schedule(struct repository *r)

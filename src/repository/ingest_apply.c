@@ -71,6 +71,7 @@ struct err ingest_apply(struct repository *r, struct device *d, const struct bat
 	if (!d->oldest_segment)
 		d->oldest_segment = segment;
 	r->full_devices |= head_full(d);
+	r->bursting_devices |= head_bursting(d);
 	d->last_ns = head->received_ns;
 	d->revision = head->revision;
 	d->points += head->count;

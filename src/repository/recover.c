@@ -307,7 +307,7 @@ struct err repository_recover(struct repository *r)
 		 r->damaged ? "true" : "false");
 	TRY(ledger_note(r->ledger, "repository.started", "repository", "repository", json));
 	if (!r->read_only)
-		TRY(flush_devices(r, true));
+		TRY(flush_all(r));
 	log_notice("%u devices, %u series, revision %llu, %llu ledger entries, in %lld ms",
 		   r->index.n_devices, r->index.n_series, (unsigned long long)r->revision,
 		   (unsigned long long)ledger_size(r->ledger),

@@ -94,7 +94,8 @@ struct repository {
 	verify_report_fn report; // offline: where alerts go
 	void *report_ctx;
 	bool stopping;
-	bool full_devices; // one at least wants to be flushed
+	bool full_devices;     // one at least wants to be flushed
+	bool bursting_devices; // and one cannot wait
 	int64_t last_checkpoint_ns, last_event_ns, last_second_ns, last_scrub_ns;
 	uint64_t checkpointed; // commits at the last checkpoint of the store
 	uint64_t events_held;
@@ -148,8 +149,9 @@ MUST_USE struct err ingest_apply(struct repository *r, struct device *d,
 				 uint64_t grant, uint64_t segment);
 
 // --- flush.c: heads into chunks
-MUST_USE struct err flush_devices(struct repository *r, bool all);
-bool flush_wanted(const struct repository *r);
+MUST_USE struct err flush_all(struct repository *r);
+MUST_USE struct err flush_now(struct repository *r); // some of those that are due
+bool flush_urgent(const struct repository *r);	     // it cannot wait for the next tick
 MUST_USE struct err flush_housekeeping(struct repository *r);
 
 // --- feed.c: to models and northbound

@@ -12,7 +12,8 @@ struct abe_master {
 	uint8_t public_hash[ABE_HASH];
 };
 
-enum { CACHE = 1024 }; // attributes hashed to the curve; a slot is overwritten when needed
+// Attributes hashed to the curve; the home slot is overwritten when those after it are taken.
+enum { CACHE = 2048, CACHE_PROBES = 8 };
 struct cached {
 	bool used;
 	uint8_t hash[32];

@@ -51,14 +51,21 @@ void attribute_point(const struct attribute *a, blst_p1_affine *out)
 
 const blst_p1_affine *attribute_point_cached(struct abe_public *p, const struct attribute *a)
 {
-	size_t slot = ((size_t)a->hash[0] << 8 | a->hash[1]) % CACHE;
-	struct cached *c = &p->cache[slot];
-	if (!c->used || memcmp(c->hash, a->hash, sizeof c->hash) != 0) {
-		attribute_point(a, &c->point);
-		memcpy(c->hash, a->hash, sizeof c->hash);
-		c->used = true;
+	size_t home = ((size_t)a->hash[0] << 8 | a->hash[1]) % CACHE;
+	struct cached *to = &p->cache[home];
+	for (size_t i = 0; i < CACHE_PROBES; i++) {
+		struct cached *c = &p->cache[(home + i) % CACHE];
+		if (c->used && memcmp(c->hash, a->hash, sizeof c->hash) == 0)
+			return &c->point;
+		if (!c->used) {
+			to = c;
+			break;
+		}
 	}
-	return &c->point;
+	attribute_point(a, &to->point);
+	memcpy(to->hash, a->hash, sizeof to->hash);
+	to->used = true;
+	return &to->point;
 }
 
 // --- public key

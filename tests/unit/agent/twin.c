@@ -34,15 +34,21 @@ static void certified_key(const Gemel__Enrolment__V1__CertifiedBatchKey *c, uint
 		gemel__enrolment__v1__batch_key__unpack(NULL, c->batch_key.len, c->batch_key.data);
 	assert_non_null(b);
 	hash_sha256(b->public_key.data, b->public_key.len, spki);
-	assert_memory_equal(spki, b->key_id.data, 8);
+	struct verify_key *verify = NULL;
+	assert_int_equal(b->public_key.len, 44); // RFC 8410: 12 bytes, then the key
+	assert_good(verify_key_new(SIGN_ED25519, b->public_key.data + 12, 32, &verify));
+	assert_int_equal(b->key_id.len, 8);
+	assert_memory_equal(verify_key_public(verify)->id, b->key_id.data, 8);
 	bool known = false;
 	for (unsigned i = 0; i < twin.n_keys; i++)
 		known |= memcmp(twin.keys[i].id, b->key_id.data, 8) == 0;
 	if (!known) {
-		assert_true(twin.n_keys < TWIN_KEYS && b->public_key.len == 44);
+		assert_true(twin.n_keys < TWIN_KEYS);
 		struct twin_key *k = &twin.keys[twin.n_keys++];
 		memcpy(k->id, b->key_id.data, 8);
-		assert_good(verify_key_new(SIGN_ED25519, b->public_key.data + 12, 32, &k->verify));
+		k->verify = verify;
+	} else {
+		verify_key_free(verify);
 	}
 	gemel__enrolment__v1__batch_key__free_unpacked(b, NULL);
 }
@@ -508,7 +514,8 @@ void twin_until(bool (*true_now)(void), const char *what)
 	event_add(end, &limit);
 	event_add(tick, &turn); // conditions outside the loop are looked at again
 	while (!late && !true_now())
-		event_base_loop(twin.base, EVLOOP_ONCE);
+		if (event_base_loop(twin.base, EVLOOP_ONCE) < 0)
+			fail_msg("a check inside the loop has failed: nothing goes on");
 	event_free(end);
 	event_free(tick);
 	if (late)

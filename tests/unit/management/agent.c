@@ -281,9 +281,8 @@ bool agent_admitted(struct agent *a, const char **word)
 	return m->admitted;
 }
 
-const char *agent_admit(struct agent *a, const char *session)
+void agent_admit_ask(struct agent *a, const char *session)
 {
-	const char *word;
 	Ipc__AdmitRequest r = IPC__ADMIT_REQUEST__INIT;
 	ProtobufCBinaryData chain[] = {VIEW(a->chain[0], a->chain_len[0]),
 				       VIEW(a->chain[1], a->chain_len[1])};
@@ -297,6 +296,12 @@ const char *agent_admit(struct agent *a, const char *session)
 	r.device = (char *)(uintptr_t)name_of(a);
 	drive_say(a->d, PROCESS_TELEMETRY, IPC_ADMIT_REQUEST, &r.base);
 	drive_settle(a->d);
+}
+
+const char *agent_admit(struct agent *a, const char *session)
+{
+	const char *word;
+	agent_admit_ask(a, session);
 	bool admitted = agent_admitted(a, &word);
 	assert_int_equal(admitted, word[0] == 0);
 	return word;

@@ -36,6 +36,7 @@ void agent_trust(struct agent *a, struct conf_reference *reference, char **ek_ro
 const char *agent_begin(struct agent *a, const char *token, Gemel__Enrolment__V1__BeginAnswer **out);
 const char *agent_enrol(struct agent *a, const char *token); // Begin and Complete
 const char *agent_admit(struct agent *a, const char *session);
+void agent_admit_ask(struct agent *a, const char *session); // without looking at the answer
 const char *agent_attest(struct agent *a); // Challenge and Attest on its session
 const char *agent_attest_again(struct agent *a); // Attest with the nonce of before
 const char *agent_renew(struct agent *a);

@@ -51,9 +51,9 @@ struct drive {
 
 void drive_new(struct drive *d); // folders and keys; then set conf, drive_start
 void drive_start(struct drive *d);
+void drive_start_without(struct drive *d, enum process_id who); // drive_up it later
 void drive_stop(struct drive *d);    // as gemeld stops it; the folder stays
-void drive_kill(struct drive *d);    // as kill -9: nothing is flushed
-void drive_restart(struct drive *d); // stop (unless killed), start again on the same state
+void drive_restart(struct drive *d); // stop, start again on the same state
 void drive_free(struct drive *d);
 struct management *drive_management(struct drive *d);
 void drive_up(struct drive *d, enum process_id peer);

@@ -151,6 +151,15 @@ static void test_to_production(void **state)
 	assert_string_equal(state_of("r1"), "production");
 	const char *word;
 	assert_true(agent_admitted(&r1, &word));
+	// Asked before keys is there: it is answered when it has come, and not with a "no".
+	drive_stop(&d);
+	drive_forget(&d);
+	drive_start_without(&d, PROCESS_KEYS);
+	agent_admit_ask(&r1, "s1");
+	assert_int_equal(drive_count(&d, PROCESS_TELEMETRY, IPC_ADMIT_ANSWER), 0);
+	drive_up(&d, PROCESS_KEYS);
+	drive_settle(&d);
+	assert_true(agent_admitted(&r1, &word));
 }
 
 static void test_tokens(void **state)

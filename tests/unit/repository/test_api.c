@@ -30,7 +30,7 @@ static int setup(void **state)
 		house_batch(h, i % 2 ? &b : &a, u, 4, 0);
 		house_turn(h);
 		if (i == 9)
-			ok(flush_devices(house_repository(h), true));
+			ok(flush_all(house_repository(h)));
 	}
 	assert_int_equal(h->n_acks, 20);
 	house_device_clear(&a);

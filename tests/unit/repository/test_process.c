@@ -254,7 +254,7 @@ static void travels_in_time(void **state)
 		house_batch(h, &d, &u, 1, 0);
 		house_turn(h);
 		if (flush_after % 4 == 3) // some in chunks, some in heads
-			ok(flush_devices(house_repository(h), true));
+			ok(flush_all(house_repository(h)));
 	}
 	assert_int_equal(h->n_acks, STEPS);
 	check_all_times(h, base);

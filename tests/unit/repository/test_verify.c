@@ -69,7 +69,7 @@ static void fill(struct fixture *f)
 		house_batch(h, i % 3 ? &a : &b, u, 3, 0);
 		if (i == 12 || i == 25) {
 			house_turn(h);
-			ok(flush_devices(house_repository(h), true));
+			ok(flush_all(house_repository(h)));
 		}
 	}
 	house_turn(h);
