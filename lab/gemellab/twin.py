@@ -175,6 +175,16 @@ class Twin:
                 gemel.start_agent(lab, n)
 
 
+class Attached(Twin):
+    """A gemeld that someone else has started: gemel(1) with the session that this process's environment has."""
+
+    def __init__(self, programs=None):  # pylint: disable=super-init-not-called
+        self.programs, self.process = programs or gemel.program, None
+
+    def environment(self):
+        return {**os.environ, "NO_COLOR": "1"}
+
+
 class Text:
     """A secret as the one line of a stream."""
 

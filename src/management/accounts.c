@@ -16,9 +16,8 @@ enum { ROLES = sizeof roles / sizeof *roles };
 
 // X.2011 8.3.3-1: what one person must not hold together.
 static const char *const apart[][2] = {
-	{"approver", "operator"},      {"approver", "administrator"},
-	{"auditor", "operator"},       {"auditor", "administrator"},
-	{"auditor", "security-officer"},
+	{"approver", "operator"},     {"approver", "administrator"},   {"auditor", "operator"},
+	{"auditor", "administrator"}, {"auditor", "security-officer"},
 };
 
 static const char *text(const json_t *j, const char *key)
@@ -42,13 +41,17 @@ static struct err account_read(const char *name, const json_t *j, struct account
 {
 	struct account a = {.disabled = json_is_true(json_object_get(j, "disabled")),
 			    .initial = json_is_true(json_object_get(j, "initial")),
-			    .created_ns = number(j, "created"), .password_ns = number(j, "password"),
-			    .login_ns = number(j, "login"), .version = (uint64_t)number(j, "version")};
-	bool good = copy(a.name, sizeof a.name, name) && copy(a.hash, sizeof a.hash, text(j, "hash")) &&
+			    .created_ns = number(j, "created"),
+			    .password_ns = number(j, "password"),
+			    .login_ns = number(j, "login"),
+			    .version = (uint64_t)number(j, "version")};
+	bool good = copy(a.name, sizeof a.name, name) &&
+		    copy(a.hash, sizeof a.hash, text(j, "hash")) &&
 		    copy(a.domain, sizeof a.domain, text(j, "domain"));
 	size_t i;
 	json_t *role;
-	json_array_foreach(json_object_get(j, "roles"), i, role) {
+	json_array_foreach(json_object_get(j, "roles"), i, role)
+	{
 		const char *s = json_string_value(role);
 		good = good && s && i < ACCESS_ROLES_MAX &&
 		       copy(a.roles[a.n_roles++], sizeof a.roles[0], s);
@@ -80,10 +83,10 @@ static json_t *roles_json(const struct account *a)
 void account_put(struct keep *k, const struct account *a)
 {
 	json_t *j = json_pack("{s:s,s:o,s:s,s:b,s:b,s:I,s:I,s:I,s:I}", "hash", a->hash, "roles",
-			      roles_json(a), "domain", a->domain, "disabled", a->disabled, "initial",
-			      a->initial, "created", (json_int_t)a->created_ns, "password",
-			      (json_int_t)a->password_ns, "login", (json_int_t)a->login_ns, "version",
-			      (json_int_t)a->version);
+			      roles_json(a), "domain", a->domain, "disabled", a->disabled,
+			      "initial", a->initial, "created", (json_int_t)a->created_ns,
+			      "password", (json_int_t)a->password_ns, "login",
+			      (json_int_t)a->login_ns, "version", (json_int_t)a->version);
 	keep_put_json(k, table, a->name, j);
 	json_decref(j);
 }
@@ -119,7 +122,8 @@ struct err account_set_roles(struct account *a, const char *list)
 		if (n <= ACCESS_NAME_MAX)
 			memcpy(role, at, n);
 		ENSURE(known(role), ERR_USAGE,
-		       "roles: \"%.*s\" is none; viewer, operator, security-officer, approver, auditor, "
+		       "roles: \"%.*s\" is none; viewer, operator, security-officer, approver, "
+		       "auditor, "
 		       "administrator, application",
 		       (int)(n < 64 ? n : 64), at);
 		if (!account_has_role(&new, role)) {

@@ -54,7 +54,8 @@ struct visit *visit_of(struct management *m, const char *device)
 	struct visit *found = NULL;
 	for (size_t i = 0; i < m->visits->n; i++) {
 		struct visit *v = &m->visits->items[i];
-		if (strcmp(v->device, device) == 0 && (!found || v->attested_ns > found->attested_ns))
+		if (strcmp(v->device, device) == 0 &&
+		    (!found || v->attested_ns > found->attested_ns))
 			found = v;
 	}
 	return found;
@@ -85,7 +86,7 @@ static void answer(struct management *m, uint64_t id, const char *device, const 
 	a.admitted = good;
 	a.device = (char *)(uintptr_t)device;
 	a.state = (char *)(uintptr_t)state;
-	a.reason = good ? (char *)(uintptr_t)"" : reason;
+	a.reason = good ? (char *)(uintptr_t) "" : reason;
 	struct err e = process_send(m->p, PROCESS_TELEMETRY, IPC_ADMIT_ANSWER, &a.base);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
 		log_error("an admission cannot be answered: %s", e.text);
@@ -117,7 +118,8 @@ static bool blocked(struct management *m, const char *device, const char *source
 	address_of(source, address);
 	for (size_t i = 0; i < BLOCKS_MAX; i++) {
 		const struct block *b = &m->visits->blocks[i];
-		if (b->until_ns > now_of(m) && !strcmp(b->device, device) && !strcmp(b->address, address))
+		if (b->until_ns > now_of(m) && !strcmp(b->device, device) &&
+		    !strcmp(b->address, address))
 			return true;
 	}
 	return false;
@@ -182,14 +184,17 @@ static struct verdict who_is_it(struct management *m, const Ipc__AdmitRequest *r
 	struct verdict v = chain_of(r, &chain);
 	if (v.reason != REASON_NONE)
 		return v;
-	struct err e = x509_verify(authority_trust(m), &chain, X509_USE_CLIENT, now_of(m), who, &why);
+	struct err e =
+		x509_verify(authority_trust(m), &chain, X509_USE_CLIENT, now_of(m), who, &why);
 	if (sabotaged("identity"))
 		return verdict_good();
 	if (e.code != ERR_NONE)
 		return verdict_bad(reason_of_x509(why), "%s", e.text);
 	if (!who->device[0])
-		return verdict_bad(REASON_NAME_STOLEN, "the certificate is for role \"%s\", not for a "
-				   "device", who->role);
+		return verdict_bad(REASON_NAME_STOLEN,
+				   "the certificate is for role \"%s\", not for a "
+				   "device",
+				   who->role);
 	if (*r->device && strcmp(r->device, who->device) != 0)
 		return verdict_bad(REASON_NAME_STOLEN, "the certificate is for %s", who->device);
 	return handshake(r);
@@ -207,7 +212,8 @@ static struct verdict may_enter(struct management *m, const Ipc__AdmitRequest *r
 	if (d->state == DEVICE_SUSPENDED)
 		return verdict_bad(REASON_DEVICE_SUSPENDED, "%s", d->id);
 	bool newest = memcmp(who->spki, d->tls, 32) == 0;
-	bool before = memcmp(who->spki, d->tls_before, 32) == 0 && d->tls_before_until_ns > now_of(m);
+	bool before =
+		memcmp(who->spki, d->tls_before, 32) == 0 && d->tls_before_until_ns > now_of(m);
 	if (!newest && !before)
 		return verdict_bad(REASON_KEY_MISMATCH, "serial %s, enrolled is %s", who->serial,
 				   d->serial);
@@ -278,7 +284,8 @@ static void target_request(struct management *m, const Ipc__AdmitRequest *r)
 		v = verdict_bad(REASON_DEVICE_UNKNOWN, "%.64s", r->device);
 	if (v.reason == REASON_NONE && d->state > DEVICE_PRODUCTION)
 		v = verdict_bad(d->state == DEVICE_REVOKED ? REASON_CERTIFICATE_REVOKED
-							   : REASON_DEVICE_SUSPENDED, "%s", d->id);
+							   : REASON_DEVICE_SUSPENDED,
+				"%s", d->id);
 	if (v.reason == REASON_NONE)
 		v = enter(m, r, d->id, who.spki, true);
 	if (v.reason == REASON_NONE) {
@@ -301,8 +308,8 @@ static bool issued_here(enum reason r)
 	       r == REASON_CERTIFICATE_REVOKED || r == REASON_NAME_STOLEN;
 }
 
-// After a restart of ours telemetry asks about everyone who is there, before keys has come: a "no" for
-// want of a key would end connections that nothing is wrong with.
+// After a restart of ours telemetry asks about everyone who is there, before keys has come: a "no"
+// for want of a key would end connections that nothing is wrong with.
 static void admit_later(struct management *m, const Ipc__AdmitRequest *r)
 {
 	struct buf *b = &m->visits->early;
@@ -323,8 +330,7 @@ void admit_early(struct management *m)
 	m->visits->early = (struct buf){0};
 	while (cursor_left(&c)) {
 		struct cursor one = cursor_sub(&c, cursor_be32(&c));
-		Ipc__AdmitRequest *r =
-			ipc__admit_request__unpack(NULL, cursor_left(&one), one.at);
+		Ipc__AdmitRequest *r = ipc__admit_request__unpack(NULL, cursor_left(&one), one.at);
 		if (!r)
 			break;
 		err_ignore(admit_request(m, r));
@@ -384,8 +390,8 @@ void visits_tick(struct management *m)
 			i++;
 			continue;
 		}
-		struct verdict why = verdict_bad(REASON_ATTESTATION_OVERDUE, "no quote within %d seconds",
-						 ATTEST_S);
+		struct verdict why = verdict_bad(REASON_ATTESTATION_OVERDUE,
+						 "no quote within %d seconds", ATTEST_S);
 		inventory_refused(m, d, v->device, &why, v->source, "tunnel");
 		visit_refuse(m, v, &why);
 	}

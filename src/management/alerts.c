@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What needs someone's attention: one alert for each kind and subject, with how often and since when.
-// It is active until it has been quiet for QUIET_S, or its cause is known to be gone. Kept in the
-// state, written when it begins and at most once a minute after. X.2011 8.1.2-2, 8.3.3-8.
+// What needs someone's attention: one alert for each kind and subject, with how often and since
+// when. It is active until it has been quiet for QUIET_S, or its cause is known to be gone. Kept in
+// the state, written when it begins and at most once a minute after. X.2011 8.1.2-2, 8.3.3-8.
 #include "management/management.h"
 
 #include "lib/base/clock.h"
@@ -71,11 +71,11 @@ void alerts_stop(struct management *m)
 
 static void write_one(struct management *m, struct one *o)
 {
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "kind", o->kind, "subject",
-			      o->subject, "severity", o->severity, "source", o->source, "detail",
-			      o->detail, "fix", o->fix, "count", (json_int_t)o->count, "first",
-			      (json_int_t)o->first_ns, "last", (json_int_t)o->last_ns, "cleared",
-			      (json_int_t)o->cleared_ns);
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "kind", o->kind,
+			      "subject", o->subject, "severity", o->severity, "source", o->source,
+			      "detail", o->detail, "fix", o->fix, "count", (json_int_t)o->count,
+			      "first", (json_int_t)o->first_ns, "last", (json_int_t)o->last_ns,
+			      "cleared", (json_int_t)o->cleared_ns);
 	keep_put_json(m->keep, table, o->id, j);
 	json_decref(j);
 	o->written_ns = now_of(m);
@@ -115,8 +115,8 @@ static struct one *place(struct management *m)
 static void name(struct one *o, const char *kind, const char *subject, int64_t now_ns)
 {
 	uint8_t hash[HASH_SIZE];
-	struct hash_part parts[] = {{kind, strlen(kind) + 1}, {subject, strlen(subject) + 1},
-				    {&now_ns, sizeof now_ns}};
+	struct hash_part parts[] = {
+		{kind, strlen(kind) + 1}, {subject, strlen(subject) + 1}, {&now_ns, sizeof now_ns}};
 	*o = (struct one){.first_ns = now_ns};
 	hash_parts(parts, 3, hash);
 	hash_hex(hash, 8, o->id);

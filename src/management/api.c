@@ -31,7 +31,8 @@ struct remembered {
 static const char *const nothing_to_do = "";
 
 const struct api_operation api_operations[] = {
-	{"session.login", api_login, .without_session = true, .changes = true, .secret_answer = true},
+	{"session.login", api_login, .without_session = true, .changes = true,
+	 .secret_answer = true},
 	{"session.get", api_session_get},
 	{"session.end", api_session_end, .changes = true},
 	{"accounts.list", api_accounts_list},
@@ -59,15 +60,15 @@ const unsigned api_operations_count = sizeof api_operations / sizeof *api_operat
 struct err may(struct request *q, enum access_action action, const char *kind, const char *id,
 	       const char *path, const char *domain)
 {
-	struct access_resource what = {.kind = kind, .id = id, .path = path, .class = CLASS_INTERNAL,
-				       .domain = domain};
+	struct access_resource what = {
+		.kind = kind, .id = id, .path = path, .class = CLASS_INTERNAL, .domain = domain};
 	struct access_decision d = access_decide(q->m->policy, &q->who, action, &what, q->now_ns);
 	if (d.permit)
 		return OK;
 	q->decision = d;
 	q->decided = true;
-	return err_make(ERR_DENIED, "%s may not %s %s%s%s", q->who.account, access_action_name(action),
-			kind, id ? " " : "", id ? id : nothing_to_do);
+	return err_make(ERR_DENIED, "%s may not %s %s%s%s", q->who.account,
+			access_action_name(action), kind, id ? " " : "", id ? id : nothing_to_do);
 }
 
 struct err matches(struct request *q, uint64_t version)
@@ -232,10 +233,28 @@ static struct err send_good(struct request *q)
 static void count_denial(struct request *q, struct err why)
 {
 	char detail[256];
-	snprintf(detail, sizeof detail, "%.60s: %.120s (policy %.50s)", q->r->operation,
-		 why.text, q->decision.policy);
+	snprintf(detail, sizeof detail, "%.60s: %.120s (policy %.50s)", q->r->operation, why.text,
+		 q->decision.policy);
 	if (denial(q->m, "access.denied", q->who.account, q->r->operation, q->r->source, detail))
 		err_ignore(commit(q->m));
+}
+
+static const char *usual_fix(enum err_code code)
+{
+	switch (code) {
+	case ERR_USAGE:
+		return "Correct what is named, and ask again.";
+	case ERR_NOT_FOUND:
+		return "Look at the list for the right name.";
+	case ERR_CONFLICT:
+		return "Read it again; it is not as you thought.";
+	case ERR_LIMIT:
+		return "Wait, or ask for less at once.";
+	case ERR_BUSY:
+		return "Try again in a moment.";
+	default:
+		return NULL;
+	}
 }
 
 static struct err send_refusal(struct request *q, struct err why)
@@ -246,8 +265,11 @@ static struct err send_refusal(struct request *q, struct err why)
 	if (why.code == ERR_DENIED && q->decided)
 		count_denial(q, kept);
 	if (!q->fix && q->decided)
-		q->fix = "Ask an administrator for a role whose policy permits it; `gemel account decide` "
+		q->fix = "Ask an administrator for a role whose policy permits it; `gemel account "
+			 "decide` "
 			 "shows which does.";
+	if (!q->fix)
+		q->fix = usual_fix(why.code);
 	return answer_problem(q->m->p, q->r->id, kept, q->fix, q->decided ? &q->decision : NULL);
 }
 
@@ -255,7 +277,8 @@ static struct err subject_of(struct request *q)
 {
 	struct management *m = q->m;
 	ENSURE(m->has_keys, ERR_BUSY, "the key that checks tickets has not come yet");
-	TRY(access_ticket_verify(q->r->ticket.data, q->r->ticket.len, m->ticket_key, q->now_ns, &q->who));
+	TRY(access_ticket_verify(q->r->ticket.data, q->r->ticket.len, m->ticket_key, q->now_ns,
+				 &q->who));
 	// Here, and only here, is known at once that a session has ended.
 	ENSURE(sessions_by_id(m->sessions, q->who.session), ERR_AUTH, "the session has ended");
 	return OK;
@@ -289,7 +312,8 @@ static struct err run(struct request *q, const struct api_operation *o)
 struct err api_request(struct management *m, const Ipc__ApiRequest *r)
 {
 	struct request q = {.m = m, .r = r, .now_ns = now_of(m), .status = 200};
-	struct err e = err_make(ERR_NOT_FOUND, "management has no operation \"%.64s\"", r->operation);
+	struct err e =
+		err_make(ERR_NOT_FOUND, "management has no operation \"%.64s\"", r->operation);
 	for (unsigned i = 0; i < api_operations_count; i++)
 		if (strcmp(api_operations[i].id, r->operation) == 0)
 			e = run(&q, &api_operations[i]);

@@ -36,8 +36,8 @@ static struct err login_refused(struct request *q, const char *name, const char 
 		TRY(commit(q->m));
 	if (wait >= 30)
 		alert(q->m, "warning", "account.guessing", name, q->r->source,
-		      "Log-ins fail again and again.", "Ask the owner; lock the account if it is not him.",
-		      1);
+		      "Log-ins fail again and again.",
+		      "Ask the owner; lock the account if it is not him.", 1);
 	q->fix = wait ? "Wait before you try again; each failure doubles the wait."
 		      : "Check the name and the pass phrase.";
 	return err_make(ERR_AUTH, "account or pass phrase is wrong");
@@ -49,7 +49,8 @@ static struct err login_allowed(struct request *q, const char *name)
 	q->fix = "Wait, then try again.";
 	ENSURE(!wait || sabotaged("backoff"), ERR_LIMIT,
 	       "too many log-ins have failed: wait %u seconds", wait);
-	ENSURE(backoff_spend(q->m->backoff, q->now_ns), ERR_LIMIT, "too many log-ins at this moment");
+	ENSURE(backoff_spend(q->m->backoff, q->now_ns), ERR_LIMIT,
+	       "too many log-ins at this moment");
 	q->fix = NULL;
 	return OK;
 }
@@ -63,13 +64,15 @@ static struct err login_open(struct request *q, struct account *a)
 	a->login_ns = q->now_ns;
 	account_put(m->keep, a);
 	record(m, "account.login", a->name, a->name, json_pack("{s:s}", "source", q->r->source));
-	TRY(sessions_new(m->sessions, a->name, q->r->source, q->now_ns, (char *)secret_bytes(token), &s));
+	TRY(sessions_new(m->sessions, a->name, q->r->source, q->now_ns, (char *)secret_bytes(token),
+			 &s));
 	TRY(commit(m));
 	json_t *roles = json_array();
 	for (unsigned i = 0; i < a->n_roles; i++)
 		json_array_append_new(roles, json_string(a->roles[i]));
-	q->body = json_pack("{s:s,s:o,s:s,s:o,s:o,s:b}", "account", a->name, "roles", roles, "session",
-			    s->id, "domain", *a->domain ? json_string(a->domain) : json_null(), "until",
+	q->body = json_pack("{s:s,s:o,s:s,s:o,s:o,s:b}", "account", a->name, "roles", roles,
+			    "session", s->id, "domain",
+			    *a->domain ? json_string(a->domain) : json_null(), "until",
 			    time_or_null(session_until(s)), "initial_password", a->initial);
 	q->session_token = token;
 	token = NULL;
@@ -86,6 +89,8 @@ struct err api_login(struct request *q)
 	TRY(login_allowed(q, name));
 	bool known = account_get(q->m->keep, name, &a).code == ERR_NONE;
 	struct err e = password_verify(known ? a.hash : nobodys_hash(), password, strlen(password));
+	if (known && sabotaged("password"))
+		e = OK;
 	if (!known || e.code == ERR_AUTH)
 		return login_refused(q, name, "wrong-password");
 	TRY(e);
@@ -107,11 +112,12 @@ struct err api_session_get(struct request *q)
 	json_t *roles = json_array();
 	for (unsigned i = 0; i < q->who.n_roles; i++)
 		json_array_append_new(roles, json_string(q->who.roles[i]));
-	q->body = json_pack("{s:s,s:o,s:o,s:b,s:s,s:s,s:o,s:o,s:o,s:b}", "account", q->who.account, "roles",
-			    roles, "domain", *q->who.domain ? json_string(q->who.domain) : json_null(),
-			    "strong", q->who.strong, "session", s->id, "source", s->source, "created",
-			    time_or_null(s->created_ns), "until", time_or_null(session_until(s)),
-			    "ticket_until", time_or_null(q->who.until_ns), "initial_password", a.initial);
+	q->body = json_pack(
+		"{s:s,s:o,s:o,s:b,s:s,s:s,s:o,s:o,s:o,s:b}", "account", q->who.account, "roles",
+		roles, "domain", *q->who.domain ? json_string(q->who.domain) : json_null(),
+		"strong", q->who.strong, "session", s->id, "source", s->source, "created",
+		time_or_null(s->created_ns), "until", time_or_null(session_until(s)),
+		"ticket_until", time_or_null(q->who.until_ns), "initial_password", a.initial);
 	return OK;
 }
 
@@ -245,8 +251,10 @@ struct err api_accounts_update(struct request *q)
 	struct management *m = q->m;
 	struct account a;
 	struct wanted w = {answer_text(q->r, "password"), answer_text(q->r, "roles"),
-			   answer_text(q->r, "domain"), false, answer_flag(q->r, "disabled", false)};
-	w.has_disabled = w.disabled == answer_flag(q->r, "disabled", true); // given: no fallback shows
+			   answer_text(q->r, "domain"), false,
+			   answer_flag(q->r, "disabled", false)};
+	w.has_disabled =
+		w.disabled == answer_flag(q->r, "disabled", true); // given: no fallback shows
 	bool rights = w.roles || w.domain || w.has_disabled;
 	TRY(may(q, ACTION_UPDATE, "Account", name, rights ? "rights" : NULL, NULL));
 	TRY(account_get(m->keep, name, &a));
@@ -277,7 +285,8 @@ struct err api_accounts_delete(struct request *q)
 	TRY(check_domain(q, &a));
 	TRY(matches(q, a.version));
 	q->fix = "Give the role administrator to someone else first.";
-	ENSURE(!account_has_role(&a, "administrator") || accounts_other_administrator(m->keep, name),
+	ENSURE(!account_has_role(&a, "administrator") ||
+		       accounts_other_administrator(m->keep, name),
 	       ERR_CONFLICT, "%s is the last administrator", name);
 	q->fix = NULL;
 	account_remove(m->keep, name);
@@ -326,7 +335,8 @@ struct err api_access_decide(struct request *q)
 		TRY(may(q, ACTION_READ, "Policy", NULL, NULL, NULL));
 		TRY(account_get(q->m->keep, account, &a));
 		who = (struct access_subject){.n_roles = a.disabled ? 0 : a.n_roles,
-					      .issued_ns = q->now_ns, .until_ns = q->now_ns + NS_PER_S};
+					      .issued_ns = q->now_ns,
+					      .until_ns = q->now_ns + NS_PER_S};
 		memcpy(who.account, a.name, sizeof who.account);
 		memcpy(who.roles, a.roles, sizeof who.roles);
 		memcpy(who.domain, a.domain, sizeof who.domain);
@@ -334,13 +344,16 @@ struct err api_access_decide(struct request *q)
 	ENSURE(action_by_name(need(q, "action"), &action), ERR_USAGE, "action: \"%.32s\" is none",
 	       need(q, "action"));
 	TRY(class_by_name(answer_text(q->r, "class"), &class));
-	struct access_resource what = {.kind = need(q, "kind"), .id = answer_text(q->r, "id"),
-				       .path = answer_text(q->r, "path"), .class = class,
+	struct access_resource what = {.kind = need(q, "kind"),
+				       .id = answer_text(q->r, "id"),
+				       .path = answer_text(q->r, "path"),
+				       .class = class,
 				       .domain = answer_text(q->r, "domain")};
 	struct access_decision d = access_decide(q->m->policy, &who, action, &what, q->now_ns);
-	q->body = json_pack("{s:b,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "permit", d.permit, "policy", d.policy,
-			    "fact", d.fact, "account", who.account, "action", access_action_name(action),
-			    "kind", what.kind, "class", access_class_names[class], "policy_version",
+	q->body = json_pack("{s:b,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "permit", d.permit, "policy",
+			    d.policy, "fact", d.fact, "account", who.account, "action",
+			    access_action_name(action), "kind", what.kind, "class",
+			    access_class_names[class], "policy_version",
 			    (json_int_t)q->m->snapshot_version);
 	return OK;
 }

@@ -35,8 +35,8 @@ static bool as_it_was(struct request *q, const struct device *d, int64_t at_ns, 
 {
 	*out = *d;
 	out->reason_detail[0] = 0;
-	return d->created_ns <= at_ns && device_state_at(q->m->keep, d->id, at_ns, &out->state,
-							 &out->reason, &out->since_ns);
+	return d->created_ns <= at_ns &&
+	       device_state_at(q->m->keep, d->id, at_ns, &out->state, &out->reason, &out->since_ns);
 }
 
 struct err api_devices_list(struct request *q)
@@ -93,7 +93,8 @@ struct err api_devices_get(struct request *q)
 
 // --- adding
 
-static struct err name_member(const struct request *q, const char *name, char out[X509_NAME_MAX + 1])
+static struct err name_member(const struct request *q, const char *name,
+			      char out[X509_NAME_MAX + 1])
 {
 	const char *s = answer_text(q->r, name);
 	if (!s)
@@ -145,8 +146,11 @@ static struct err import_known(struct request *q, struct device *d, const struct
 		return OK;
 	}
 	struct device changed = *d;
-	struct change c = {.step = "changed", .to = d->state, .reason = d->reason,
-			   .reason_detail = d->reason_detail, .actor = q->who.account,
+	struct change c = {.step = "changed",
+			   .to = d->state,
+			   .reason = d->reason,
+			   .reason_detail = d->reason_detail,
+			   .actor = q->who.account,
 			   .detail = json_pack("{s:s,s:s}", "site", row->site, "role", row->role)};
 	if (*row->site)
 		memcpy(changed.site, row->site, sizeof changed.site);
@@ -160,8 +164,7 @@ static void forget_added(struct request *q, const struct importing *sum)
 {
 	size_t k;
 	json_t *id;
-	json_array_foreach(sum->ids, k, id)
-		devices_remove(q->m->devices, json_string_value(id));
+	json_array_foreach(sum->ids, k, id) devices_remove(q->m->devices, json_string_value(id));
 }
 
 // New ones together in one commit: all of what can be read is there, or none.
@@ -215,11 +218,11 @@ struct err api_devices_import(struct request *q)
 	struct import i = {.rows = NULL};
 	struct importing sum = {.ids = json_array()};
 	const char *text = need(q, "text");
-	struct err e = may(q, ACTION_CREATE, "Device", NULL, NULL,
-			   *q->who.domain ? q->who.domain : NULL);
+	struct err e =
+		may(q, ACTION_CREATE, "Device", NULL, NULL, *q->who.domain ? q->who.domain : NULL);
 	if (e.code == ERR_NONE)
 		e = strcmp(need(q, "format"), "netbox") == 0 ? import_netbox(text, &i)
-							    : import_csv(text, &i);
+							     : import_csv(text, &i);
 	for (size_t k = 0; e.code == ERR_NONE && *q->who.domain && k < i.n; k++)
 		if (strcmp(i.rows[k].domain, q->who.domain) != 0)
 			e = err_make(ERR_DENIED, "line %u: you are limited to domain %s",
@@ -227,9 +230,9 @@ struct err api_devices_import(struct request *q)
 	if (e.code == ERR_NONE)
 		e = import_all(q, &i, &sum);
 	if (e.code == ERR_NONE)
-		q->body = json_pack("{s:i,s:i,s:i,s:i,s:O,s:O,s:O}", "created", (int)sum.created, "changed",
-				    (int)sum.changed, "unchanged", (int)sum.unchanged, "refused",
-				    (int)i.bad, "devices", sum.ids, "errors", i.errors,
+		q->body = json_pack("{s:i,s:i,s:i,s:i,s:O,s:O,s:O}", "created", (int)sum.created,
+				    "changed", (int)sum.changed, "unchanged", (int)sum.unchanged,
+				    "refused", (int)i.bad, "devices", sum.ids, "errors", i.errors,
 				    "ignored_columns", i.ignored);
 	json_decref(sum.ids);
 	import_clear(&i);
@@ -245,7 +248,8 @@ struct err api_devices_enrol(struct request *q)
 	char token[TOKEN_TEXT_MAX];
 	TRY(find(q, ACTION_CREATE, "Token", &d));
 	TRY(matches(q, d->version));
-	struct err e = token_make(q->m, d, q->who.account, token, &until);
+	struct err e = token_make(q->m, d, q->who.account,
+				  answer_number(q->r, "certificate_s", 0), token, &until);
 	if (e.code == ERR_BUSY)
 		q->fix = "Try again in a moment.";
 	TRY(e);
@@ -267,8 +271,11 @@ struct err api_devices_quarantine(struct request *q)
 	       "device %s is %s", d->id, device_state_name(d->state));
 	q->fix = NULL;
 	struct device changed = *d;
-	struct change c = {.step = "quarantined", .to = DEVICE_QUARANTINE, .reason = REASON_HELD,
-			   .reason_detail = why, .actor = q->who.account,
+	struct change c = {.step = "quarantined",
+			   .to = DEVICE_QUARANTINE,
+			   .reason = REASON_HELD,
+			   .reason_detail = why,
+			   .actor = q->who.account,
 			   .detail = why ? json_pack("{s:s}", "reason", why) : NULL};
 	changed.held = true;
 	TRY(inventory_change(q->m, d, &changed, &c));
@@ -285,8 +292,11 @@ struct err api_devices_revoke(struct request *q)
 	TRY(matches(q, d->version));
 	ENSURE(d->state != DEVICE_REVOKED, ERR_CONFLICT, "device %s is revoked already", d->id);
 	struct device changed = *d;
-	struct change c = {.step = "revoked", .to = DEVICE_REVOKED, .reason = REASON_CERTIFICATE_REVOKED,
-			   .reason_detail = why, .actor = q->who.account,
+	struct change c = {.step = "revoked",
+			   .to = DEVICE_REVOKED,
+			   .reason = REASON_CERTIFICATE_REVOKED,
+			   .reason_detail = why,
+			   .actor = q->who.account,
 			   .detail = json_pack("{s:s,s:s*}", "serial", d->serial, "reason", why)};
 	if (*d->serial)
 		authority_revoke(q->m, d->serial, d->id, d->certificate_until_ns);
@@ -322,7 +332,7 @@ struct err api_devices_test(struct request *q)
 	}
 	set_version(q, d->version);
 	q->body = json_pack("{s:s,s:b,s:s,s:o,s:o}", "id", d->id, "passed", passed, "state",
-			    device_state_name(d->state), "failed", failed ? json_string(failed) : json_null(),
-			    "checks", checks);
+			    device_state_name(d->state), "failed",
+			    failed ? json_string(failed) : json_null(), "checks", checks);
 	return OK;
 }

@@ -24,7 +24,8 @@ static void only(json_t *item, const char *fields)
 	const char *key;
 	json_t *value;
 	void *next;
-	json_object_foreach_safe(item, next, key, value) {
+	json_object_foreach_safe(item, next, key, value)
+	{
 		size_t n = strlen(key);
 		bool wanted = false;
 		for (const char *at = fields; at && *at; at = strchr(at, ','), at += at != NULL)
@@ -49,8 +50,10 @@ struct err listed(struct request *q, json_t *all, const char *key)
 	char next[256] = "";
 	bool after = !cursor, more = false;
 	size_t i;
-	json_array_foreach(all, i, item) {
-		if (!after) { // the item may have gone, but lists in the order of keys go on after it
+	json_array_foreach(all, i, item)
+	{
+		if (!after) { // the item may have gone, but lists in the order of keys go on after
+			      // it
 			after = strcmp(key_of(item, key), cursor) == 0;
 			continue;
 		}
@@ -67,9 +70,12 @@ struct err listed(struct request *q, json_t *all, const char *key)
 	json_decref(all);
 	if (!after) {
 		json_decref(items);
-		return err_make(ERR_USAGE, "cursor: \"%.64s\" is not in the list any more; ask from its "
-					   "beginning", cursor);
+		return err_make(ERR_USAGE,
+				"cursor: \"%.64s\" is not in the list any more; ask from its "
+				"beginning",
+				cursor);
 	}
-	q->body = json_pack("{s:o,s:o}", "items", items, "next", more ? json_string(next) : json_null());
+	q->body = json_pack("{s:o,s:o}", "items", items, "next",
+			    more ? json_string(next) : json_null());
 	return OK;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Alerts, the state of the twin itself, and conformance: which requirement was last seen to hold, when,
-// in which run and by what evidence. Results are kept with their history. X.2011 8.3.3-8.
+// Alerts, the state of the twin itself, and conformance: which requirement was last seen to hold,
+// when, in which run and by what evidence. Results are kept with their history. X.2011 8.3.3-8.
 #include "management/api.h"
 
 #include "lib/base/clock.h"
@@ -45,9 +45,9 @@ static const json_t *result_at(const json_t *row, int64_t at_ns)
 {
 	size_t i;
 	json_t *result;
-	json_array_foreach(json_object_get(row, "results"), i, result)
-		if (json_integer_value(json_object_get(result, "time")) <= at_ns)
-			return result;
+	json_array_foreach(json_object_get(row, "results"), i,
+			   result) if (json_integer_value(json_object_get(result, "time")) <=
+				       at_ns) return result;
 	return NULL;
 }
 
@@ -56,11 +56,11 @@ static json_t *requirement_json(const struct request *q, const struct requiremen
 	json_t *row = keep_get_json(q->m->keep, table, r->id);
 	const json_t *result = result_at(row, at_ns);
 	json_t *evidence = json_object_get(result, "evidence");
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:O}", "id", r->id, "clause", r->clause,
-			      "level", r->level, "title", r->title, "verdict",
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:O}", "id", r->id, "clause",
+			      r->clause, "level", r->level, "title", r->title, "verdict",
 			      result ? text(result, "verdict") : "none", "when",
-			      time_or_null(json_integer_value(json_object_get(result, "time"))), "run",
-			      result ? json_string(text(result, "run")) : json_null(), "by",
+			      time_or_null(json_integer_value(json_object_get(result, "time"))),
+			      "run", result ? json_string(text(result, "run")) : json_null(), "by",
 			      result ? json_string(text(result, "by")) : json_null(), "evidence",
 			      evidence ? evidence : json_null());
 	json_decref(row);
@@ -87,7 +87,8 @@ static json_t *bounded(const json_t *evidence)
 	if (!s)
 		return json_array();
 	return fits ? json_incref((json_t *)(uintptr_t)evidence)
-		    : json_pack("[{s:s}]", "note", "the evidence is longer than 16 KiB and was not kept");
+		    : json_pack("[{s:s}]", "note",
+				"the evidence is longer than 16 KiB and was not kept");
 }
 
 static void keep_result(struct request *q, const struct requirement *r, const json_t *result,
@@ -98,9 +99,10 @@ static void keep_result(struct request *q, const struct requirement *r, const js
 		row = json_pack("{s:[]}", "results");
 	json_t *list = json_object_get(row, "results");
 	json_array_insert_new(list, 0,
-			      json_pack("{s:s,s:s,s:s,s:I,s:o}", "verdict", text(result, "verdict"), "run",
-					run, "by", q->who.account, "time", (json_int_t)q->now_ns,
-					"evidence", bounded(json_object_get(result, "evidence"))));
+			      json_pack("{s:s,s:s,s:s,s:I,s:o}", "verdict", text(result, "verdict"),
+					"run", run, "by", q->who.account, "time",
+					(json_int_t)q->now_ns, "evidence",
+					bounded(json_object_get(result, "evidence"))));
 	while (json_array_size(list) > HISTORY)
 		json_array_remove(list, json_array_size(list) - 1);
 	keep_put_json(q->m->keep, table, r->id, row);
@@ -142,7 +144,8 @@ static struct err submit(struct request *q, const json_t *results, const char *r
 	size_t i;
 	json_t *result;
 	struct err e = OK;
-	json_array_foreach(results, i, result) {
+	json_array_foreach(results, i, result)
+	{
 		e = take_result(q, result, run, &sum);
 		if (e.code != ERR_NONE)
 			break;
@@ -150,17 +153,18 @@ static struct err submit(struct request *q, const json_t *results, const char *r
 	hash_sha256(as_text, strlen(as_text), hash);
 	if (e.code == ERR_NONE) {
 		record(q->m, "conformance.run", run, q->who.account,
-		       json_pack("{s:i,s:i,s:i,s:s}", "pass", sum.pass, "fail", sum.fail, "none", sum.none,
-				 "results_sha256", hash_hex(hash, sizeof hash, hex)));
+		       json_pack("{s:i,s:i,s:i,s:s}", "pass", sum.pass, "fail", sum.fail, "none",
+				 sum.none, "results_sha256", hash_hex(hash, sizeof hash, hex)));
 		e = commit(q->m);
 	}
 	if (e.code == ERR_NONE) {
 		tell(q->m, "conformance.run", run,
-		     json_pack("{s:s,s:i,s:i,s:i}", "run", run, "pass", sum.pass, "fail", sum.fail, "none",
-			       sum.none), "internal");
+		     json_pack("{s:s,s:i,s:i,s:i}", "run", run, "pass", sum.pass, "fail", sum.fail,
+			       "none", sum.none),
+		     "internal");
 		q->body = json_pack("{s:s,s:o,s:i,s:i,s:i,s:O}", "run", run, "time",
-				    time_or_null(q->now_ns), "pass", sum.pass, "fail", sum.fail, "none",
-				    sum.none, "unknown", sum.unknown);
+				    time_or_null(q->now_ns), "pass", sum.pass, "fail", sum.fail,
+				    "none", sum.none, "unknown", sum.unknown);
 	}
 	json_decref(sum.unknown);
 	return e;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Challenge and Attest on a device's connection (docs/contracts.md "Joining" 5): a fresh quote over
 // the connection's TLS key and the batch key. A good one lifts the device as far as it goes; a bad
-// one lets it fall, or ends the connection of who only has its certificate. X.2011 8.1.1-1, 8.2.1-4.
+// one lets it fall, or ends the connection of who only has its certificate.
+// X.2011 8.1.1-1, 8.2.1-4.
 #include "management/management.h"
 
 #include "lib/base/clock.h"
@@ -43,11 +44,11 @@ void join_challenge(struct management *m, const Ipc__EnrolRequest *r)
 	uint8_t nonce[EVIDENCE_NONCE];
 	uint32_t pcrs[] = {EVIDENCE_PCR};
 	Gemel__Enrolment__V1__ChallengeAnswer a = GEMEL__ENROLMENT__V1__CHALLENGE_ANSWER__INIT;
-	Gemel__Enrolment__V1__ChallengeRequest *q =
-		gemel__enrolment__v1__challenge_request__unpack(NULL, r->message.len,
-								r->message.data);
-	struct verdict v = q ? may_challenge(m, r, q, &d)
-			     : verdict_bad(REASON_REQUEST_MALFORMED, "ChallengeRequest cannot be read");
+	Gemel__Enrolment__V1__ChallengeRequest *q = gemel__enrolment__v1__challenge_request__unpack(
+		NULL, r->message.len, r->message.data);
+	struct verdict v =
+		q ? may_challenge(m, r, q, &d)
+		  : verdict_bad(REASON_REQUEST_MALFORMED, "ChallengeRequest cannot be read");
 	if (v.reason == REASON_NONE) {
 		struct err e = nonce_make(m, d->id, r->session, q->purpose, nonce, &a.expires_ns);
 		if (e.code != ERR_NONE)
@@ -85,8 +86,8 @@ static void answer(struct management *m, const Ipc__EnrolRequest *r, const struc
 }
 
 static struct verdict appraise(struct management *m, const Ipc__EnrolRequest *r,
-			       const attest_message *q, const struct device *d, const struct visit *v,
-			       struct evidence_found *found)
+			       const attest_message *q, const struct device *d,
+			       const struct visit *v, struct evidence_found *found)
 {
 	struct tpm_ak ak;
 	if (!v)
@@ -100,8 +101,12 @@ static struct verdict appraise(struct management *m, const Ipc__EnrolRequest *r,
 	struct err e = tpm_ak_read(d->ak, d->ak_len, &ak);
 	if (e.code != ERR_NONE)
 		return verdict_bad(REASON_AK_UNFIT, "%s", e.text);
-	struct evidence_want want = {.device = d->id, .ak = &ak, .nonce = q->nonce.data, .tls = v->tls,
-				     .references = &m->p->conf->references, .now_ns = now_of(m)};
+	struct evidence_want want = {.device = d->id,
+				     .ak = &ak,
+				     .nonce = q->nonce.data,
+				     .tls = v->tls,
+				     .references = &m->p->conf->references,
+				     .now_ns = now_of(m)};
 	return evidence_appraise(&want, q->evidence, q->batch_key, found);
 }
 
@@ -119,8 +124,11 @@ static struct verdict good(struct management *m, const Ipc__EnrolRequest *r, str
 			   const attest_message *q, struct visit *v, const struct evidence_found *f)
 {
 	struct device changed = *d;
-	struct change c = {.step = "appraised", .to = d->state, .reason = d->reason,
-			   .reason_detail = d->reason_detail, .actor = "device",
+	struct change c = {.step = "appraised",
+			   .to = d->state,
+			   .reason = d->reason,
+			   .reason_detail = d->reason_detail,
+			   .actor = "device",
 			   .detail = quote_json(f, r)};
 	device_take_evidence(&changed, f, now_of(m));
 	if (*q->agent_version)
@@ -144,8 +152,10 @@ static void bad(struct management *m, const Ipc__EnrolRequest *r, struct device 
 	inventory_refused(m, d, d->id, why, r->source, r->method);
 	if (itself && d->state > DEVICE_QUARANTINE && d->state <= DEVICE_PRODUCTION) {
 		struct device changed = *d;
-		struct change c = {.step = "quarantined", .to = DEVICE_QUARANTINE,
-				   .reason = why->reason, .reason_detail = why->detail};
+		struct change c = {.step = "quarantined",
+				   .to = DEVICE_QUARANTINE,
+				   .reason = why->reason,
+				   .reason_detail = why->detail};
 		struct err e = inventory_change(m, d, &changed, &c);
 		if (e.code != ERR_NONE)
 			log_error("%s could not be put into quarantine: %s", d->id, e.text);

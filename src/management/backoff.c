@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures are counted for the pair of account and source, for the account and for the source. The
-// pair waits soonest, so that a guesser is slowed at once; the account alone waits late and shortly,
-// so that nobody can lock another out for long. X.2011 8.3.3-1, 8.3.3-10.
+// pair waits soonest, so that a guesser is slowed at once; the account alone waits late and
+// shortly, so that nobody can lock another out for long. X.2011 8.3.3-1, 8.3.3-10.
 
 #include "management/sessions.h"
 
@@ -49,7 +49,8 @@ void backoff_free(struct backoff *b)
 
 static void name_of(int kind, const char *account, const char *source, char out[160])
 {
-	snprintf(out, 160, "%d %.64s %.64s", kind, kind == 2 ? "" : account, kind == 1 ? "" : source);
+	snprintf(out, 160, "%d %.64s %.64s", kind, kind == 2 ? "" : account,
+		 kind == 1 ? "" : source);
 }
 
 static struct place *find(struct backoff *b, const char *name)

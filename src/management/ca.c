@@ -200,7 +200,8 @@ void authority_issue(struct management *m, const struct x509_issue *want, issued
 	}
 	i->done = done;
 	i->ctx = ctx;
-	signer_ask(m, IPC__KEY_PURPOSE__KEY_CERTIFICATE, i->tbs.data, i->tbs.len, signed_certificate, i);
+	signer_ask(m, IPC__KEY_PURPOSE__KEY_CERTIFICATE, i->tbs.data, i->tbs.len,
+		   signed_certificate, i);
 }
 
 // --- our own listeners
@@ -222,8 +223,8 @@ static void cert_answer(struct management *m, enum process_id to, uint64_t id, c
 	struct authority *a = m->authority;
 	Ipc__CertIssued c = IPC__CERT_ISSUED__INIT;
 	// The root goes along: who has only its key's hash finds it in the chain.
-	ProtobufCBinaryData chain[] = {{0, NULL}, {a->issuing.len, a->issuing.data},
-				       {a->root.len, a->root.data}};
+	ProtobufCBinaryData chain[] = {
+		{0, NULL}, {a->issuing.len, a->issuing.data}, {a->root.len, a->root.data}};
 	c.id = id;
 	c.error = (char *)(uintptr_t)error;
 	if (der) {
@@ -253,7 +254,8 @@ static void listener_issued(struct management *m, void *ctx, struct err e, const
 		       json_pack("{s:s,s:s}", "role", l->role, "serial", serial));
 		e = commit(m);
 	}
-	cert_answer(m, l->to, l->id, e.code == ERR_NONE ? "" : e.text, e.code == ERR_NONE ? der : NULL);
+	cert_answer(m, l->to, l->id, e.code == ERR_NONE ? "" : e.text,
+		    e.code == ERR_NONE ? der : NULL);
 	free(l);
 }
 
@@ -261,9 +263,11 @@ static void listener_issued(struct management *m, void *ctx, struct err e, const
 static size_t hosts_of(struct management *m, enum process_id who, const char **out)
 {
 	const struct daemon_conf *c = m->p->conf;
-	const struct conf_listen *listens[] = {&c->telemetry, &c->enrolment, &c->api, &c->console, &c->control};
+	const struct conf_listen *listens[] = {&c->telemetry, &c->enrolment, &c->api, &c->console,
+					       &c->control};
 	static const enum process_id owners[] = {PROCESS_TELEMETRY, PROCESS_TELEMETRY,
-						 PROCESS_NORTHBOUND, PROCESS_NORTHBOUND, PROCESS_CONTROL};
+						 PROCESS_NORTHBOUND, PROCESS_NORTHBOUND,
+						 PROCESS_CONTROL};
 	const char *always[] = {"localhost", "127.0.0.1", m->authority->host};
 	size_t n = 0;
 	for (size_t i = 0; i < 3; i++)
@@ -303,7 +307,10 @@ static struct err listener_issue(struct management *m, enum process_id from,
 	l->to = from;
 	l->id = r->id;
 	snprintf(l->role, sizeof l->role, "%s", r->role);
-	struct x509_issue want = {.profile = profile, .name = l->role, .key = &csr.key, .hosts = hosts,
+	struct x509_issue want = {.profile = profile,
+				  .name = l->role,
+				  .key = &csr.key,
+				  .hosts = hosts,
 				  .n_hosts = hosts_of(m, from, hosts),
 				  .from_ns = now_of(m) - BACK_S * NS_PER_S,
 				  .until_ns = now_of(m) + LISTENER_DAYS * 86400 * NS_PER_S};

@@ -13,7 +13,8 @@
 static const char table[] = "revoked";
 enum { REVOKED_MAX = 8192, CRL_DAYS = 7, AGAIN_S = 86400, RETRY_S = 30 };
 
-void authority_revoke(struct management *m, const char *serial, const char *device, int64_t until_ns)
+void authority_revoke(struct management *m, const char *serial, const char *device,
+		      int64_t until_ns)
 {
 	json_t *row = json_pack("{s:s,s:I,s:I}", "device", device, "time", (json_int_t)now_of(m),
 				"until", (json_int_t)until_ns);
@@ -43,7 +44,8 @@ static struct err each(void *ctx, const char *key, const uint8_t *bytes, size_t 
 	if (json_integer_value(json_object_get(row, "until")) < now_of(l->m)) {
 		keep_delete(l->m->keep, table, key); // its end has come by itself
 		l->over = true;
-	} else if (l->n < REVOKED_MAX && len <= sizeof r->serial && hash_unhex(key, r->serial, len)) {
+	} else if (l->n < REVOKED_MAX && len <= sizeof r->serial &&
+		   hash_unhex(key, r->serial, len)) {
 		r->serial_len = len;
 		r->time_ns = json_integer_value(json_object_get(row, "time"));
 		l->n++;
@@ -102,17 +104,17 @@ void authority_crl_make(struct management *m)
 		err_ignore(keep_commit_lazily(m->keep));
 	a->crl_ns = now;
 	a->crl_number = (uint64_t)(now / NS_PER_MS); // grows over restarts
-	struct err e = x509_crl_prepare(a->issuing.data, a->issuing.len, l.items, l.n, a->crl_number,
-					now - 300 * NS_PER_S, now + CRL_DAYS * 86400 * NS_PER_S,
-					&a->crl_tbs);
+	struct err e = x509_crl_prepare(a->issuing.data, a->issuing.len, l.items, l.n,
+					a->crl_number, now - 300 * NS_PER_S,
+					now + CRL_DAYS * 86400 * NS_PER_S, &a->crl_tbs);
 	free(l.items);
 	if (e.code != ERR_NONE) {
 		log_error("the list of revoked certificates: %s", e.text);
 		buf_reset(&a->crl_tbs);
 		return;
 	}
-	signer_ask(m, IPC__KEY_PURPOSE__KEY_CERTIFICATE, a->crl_tbs.data, a->crl_tbs.len, crl_signed,
-		   NULL);
+	signer_ask(m, IPC__KEY_PURPOSE__KEY_CERTIFICATE, a->crl_tbs.data, a->crl_tbs.len,
+		   crl_signed, NULL);
 }
 
 const struct buf *authority_crl(const struct management *m)

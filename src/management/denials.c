@@ -94,8 +94,9 @@ static void close_minute(struct management *m, struct place *p)
 	if (p->more)
 		record(m, p->kind, p->subject, "management",
 		       json_pack("{s:s,s:s,s:I,s:s,s:s}", "reason", p->reason, "source", p->source,
-				 "more", (json_int_t)p->more, "from", clock_format(p->first_ns, from),
-				 "to", clock_format(p->last_ns, to)));
+				 "more", (json_int_t)p->more, "from",
+				 clock_format(p->first_ns, from), "to",
+				 clock_format(p->last_ns, to)));
 	*p = (struct place){0};
 }
 

@@ -22,37 +22,36 @@ static json_t *keys_row(const struct device *d)
 	json_t *list = json_array();
 	for (unsigned i = 0; i < d->n_keys; i++) {
 		const struct device_key *k = &d->keys[i];
-		json_array_append_new(list, json_pack("{s:i,s:o,s:I,s:I}", "algorithm",
-						      (int)k->key.algorithm, "key",
-						      hex(k->key.bytes, k->key.len), "from",
-						      (json_int_t)k->from_ns, "until",
-						      (json_int_t)k->until_ns));
+		json_array_append_new(
+			list, json_pack("{s:i,s:o,s:I,s:I}", "algorithm", (int)k->key.algorithm,
+					"key", hex(k->key.bytes, k->key.len), "from",
+					(json_int_t)k->from_ns, "until", (json_int_t)k->until_ns));
 	}
 	return list;
 }
 
 static json_t *evidence_row(const struct device *d)
 {
-	return json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:I,s:o,s:s,s:s,s:s,s:I,s:s}", "ek",
-			 hex(d->ek, 32), "ek_subject", d->ek_subject, "ek_issuer", d->ek_issuer, "ak",
-			 hex(d->ak, d->ak_len), "tls", hex(d->tls, 32), "tls_before",
-			 hex(d->tls_before, 32), "tls_before_until",
-			 (json_int_t)d->tls_before_until_ns, "serial", d->serial, "certificate_until",
-			 (json_int_t)d->certificate_until_ns, "keys", keys_row(d), "pcr17", d->pcr17,
-			 "software", d->software, "agent_version", d->agent_version, "attested",
-			 (json_int_t)d->attested_ns, "attested_session", d->attested_session);
+	return json_pack(
+		"{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:I,s:o,s:s,s:s,s:s,s:I,s:s}", "ek",
+		hex(d->ek, 32), "ek_subject", d->ek_subject, "ek_issuer", d->ek_issuer, "ak",
+		hex(d->ak, d->ak_len), "tls", hex(d->tls, 32), "tls_before", hex(d->tls_before, 32),
+		"tls_before_until", (json_int_t)d->tls_before_until_ns, "serial", d->serial,
+		"certificate_until", (json_int_t)d->certificate_until_ns, "keys", keys_row(d),
+		"pcr17", d->pcr17, "software", d->software, "agent_version", d->agent_version,
+		"attested", (json_int_t)d->attested_ns, "attested_session", d->attested_session);
 }
 
 void device_put(struct keep *k, const struct device *d)
 {
-	json_t *row = json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I}",
-				"domain", d->domain, "site", d->site, "role", d->role, "target",
-				d->target, "configured", d->configured, "held", d->held, "address",
-				d->address, "port", (int)d->port, "state",
-				device_state_name(d->state), "reason", reason_word(d->reason),
-				"detail", d->reason_detail, "created", (json_int_t)d->created_ns,
-				"since", (json_int_t)d->since_ns, "version", (json_int_t)d->version,
-				"story", (json_int_t)d->story);
+	json_t *row =
+		json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "domain",
+			  d->domain, "site", d->site, "role", d->role, "target", d->target,
+			  "configured", d->configured, "held", d->held, "address", d->address,
+			  "port", (int)d->port, "state", device_state_name(d->state), "reason",
+			  reason_word(d->reason), "detail", d->reason_detail, "created",
+			  (json_int_t)d->created_ns, "since", (json_int_t)d->since_ns, "version",
+			  (json_int_t)d->version, "story", (json_int_t)d->story);
 	if (d->enrolled)
 		json_object_set_new(row, "evidence", evidence_row(d));
 	keep_put_json(k, "device", d->id, row);
@@ -85,7 +84,8 @@ static void bytes(struct reading *r, const char *key, uint8_t *out, size_t most,
 {
 	const char *s = json_string_value(json_object_get(r->j, key));
 	size_t len = s ? strlen(s) / 2 : 0;
-	r->good = r->good && s && len <= most && (!n ? len == most : true) && hash_unhex(s, out, len);
+	r->good =
+		r->good && s && len <= most && (!n ? len == most : true) && hash_unhex(s, out, len);
 	if (n)
 		*n = len;
 }
@@ -102,7 +102,8 @@ static bool keys_read(const json_t *list, struct device *d)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		if (i >= DEVICE_KEYS)
 			return false;
 		struct device_key *k = &d->keys[d->n_keys++];

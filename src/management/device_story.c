@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of the table "story", keyed "DEVICE/NUMBER": {time, step, state, reason, actor, detail}. When
-// a story grows too long its middle goes: how it began and what happened last stay.
+// Rows of the table "story", keyed "DEVICE/NUMBER": {time, step, state, reason, actor, detail}.
+// When a story grows too long its middle goes: how it began and what happened last stay.
 #include "management/devices.h"
 
 #include "lib/base/clock.h"
@@ -20,10 +20,10 @@ static void key_of(const char *id, uint32_t number, char out[KEEP_KEY_MAX])
 void device_tell(struct keep *k, struct device *d, const struct device_step *s, int64_t now_ns)
 {
 	char key[KEEP_KEY_MAX];
-	json_t *row = json_pack("{s:I,s:s,s:s,s:s,s:s,s:O*}", "time", (json_int_t)now_ns, "step", s->step,
-				"state", device_state_name(d->state), "reason",
-				reason_word(s->reason), "actor", s->actor ? s->actor : "management",
-				"detail", s->detail);
+	json_t *row =
+		json_pack("{s:I,s:s,s:s,s:s,s:s,s:O*}", "time", (json_int_t)now_ns, "step", s->step,
+			  "state", device_state_name(d->state), "reason", reason_word(s->reason),
+			  "actor", s->actor ? s->actor : "management", "detail", s->detail);
 	if (d->story >= DEVICE_STORY_MAX) {
 		key_of(d->id, d->story - DEVICE_STORY_MAX + BEGINNING, key);
 		keep_delete(k, table, key);
@@ -60,8 +60,8 @@ static json_t *for_people(const json_t *row)
 	char at[CLOCK_TEXT_MAX];
 	enum reason reason = by_word(text(row, "reason"));
 	json_t *j = json_pack("{s:s,s:s,s:s,s:s}", "time",
-			      clock_format(json_integer_value(json_object_get(row, "time")), at), "step",
-			      text(row, "step"), "state", text(row, "state"), "actor",
+			      clock_format(json_integer_value(json_object_get(row, "time")), at),
+			      "step", text(row, "step"), "state", text(row, "state"), "actor",
 			      text(row, "actor"));
 	if (reason != REASON_NONE) {
 		json_object_set_new(j, "reason", json_string(reason_word(reason)));

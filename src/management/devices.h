@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inventory: each device with its admission state, the evidence that it rests on, and its story,
-// from token to production, step by step. A state falls back as easily as it rises, and what cannot
-// be proved is not in production. X.2011 8.1.1-1, 8.1.1-2, 8.3.3-6. Used by management.
+// The inventory: each device with its admission state, the evidence that it rests on, and its
+// story, from token to production, step by step. A state falls back as easily as it rises, and what
+// cannot be proved is not in production. X.2011 8.1.1-1, 8.1.1-2, 8.3.3-6. Used by management.
 //
 //     unknown -> invited -> quarantine -> tested -> attested -> production
 //                           any of these -> quarantine (evidence fails), suspended, revoked
@@ -38,7 +38,7 @@ struct device_key { // of batches, certified by the AK
 struct device {
 	char id[X509_NAME_MAX + 1];
 	char domain[X509_NAME_MAX + 1], site[X509_NAME_MAX + 1], role[X509_NAME_MAX + 1];
-	bool target; // a standard gNMI target that telemetry dials; else it runs gemel-agent
+	bool target;	 // a standard gNMI target that telemetry dials; else it runs gemel-agent
 	bool configured; // a target of gemel.yaml
 	bool held;	 // put into quarantine by hand: only a test by hand lifts it
 	char address[64];
@@ -56,7 +56,8 @@ struct device {
 	char ek_subject[128], ek_issuer[128];
 	uint8_t ak[DEVICE_AK_MAX]; // TPMT_PUBLIC
 	size_t ak_len;
-	uint8_t tls[32], tls_before[32]; // SHA-256 of the SubjectPublicKeyInfo; before: until it is used no more
+	uint8_t tls[32], tls_before[32]; // SHA-256 of the SubjectPublicKeyInfo; before: until it is
+					 // used no more
 	int64_t tls_before_until_ns;
 	char serial[41];
 	int64_t certificate_until_ns;
@@ -89,13 +90,14 @@ MUST_USE struct err device_read(const char *id, const json_t *row, struct device
 
 // --- the story (device_story.c)
 struct device_step {
-	const char *step;  // "added", "invited", "enrolled", "tested", "refused", ...
+	const char *step; // "added", "invited", "enrolled", "tested", "refused", ...
 	enum reason reason;
-	const char *actor; // account, "management", "device"
+	const char *actor;    // account, "management", "device"
 	const json_t *detail; // borrowed; may be NULL
 };
 // Writes the step and moves changed->story on; then device_put, keep_commit.
-void device_tell(struct keep *k, struct device *changed, const struct device_step *s, int64_t now_ns);
+void device_tell(struct keep *k, struct device *changed, const struct device_step *s,
+		 int64_t now_ns);
 // Steps until `at_ns`, oldest first; a new reference.
 json_t *device_story(const struct keep *k, const char *id, int64_t at_ns);
 // State and reason as they were; false: it was not in the inventory yet.

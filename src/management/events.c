@@ -8,7 +8,7 @@
 
 int64_t now_of(const struct management *m)
 {
-	return clock_wall_ns() + m->skew_ns;
+	return (m->frozen_ns ? m->frozen_ns : clock_wall_ns()) + m->skew_ns;
 }
 
 void time_text(int64_t ns, char out[40])

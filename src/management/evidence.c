@@ -118,8 +118,8 @@ static struct verdict read_keys(const Gemel__Enrolment__V1__BeginBody *m, struct
 	hash_sha256(m->tls_spki.data, m->tls_spki.len, spki);
 	if (memcmp(spki, out->csr.spki, HASH_SIZE) != 0)
 		return malformed("tls_spki is not the key of the certificate request");
-	e = tpm_ek_verify(m->ek_certificate_der.data, m->ek_certificate_der.len, makers, NULL, now_ns,
-			  &out->ek);
+	e = tpm_ek_verify(m->ek_certificate_der.data, m->ek_certificate_der.len, makers, NULL,
+			  now_ns, &out->ek);
 	if (e.code != ERR_NONE)
 		return verdict_bad(REASON_EK_UNKNOWN_AUTHORITY, "%s", e.text);
 	e = tpm_ak_read(m->ak_public.data, m->ak_public.len, &out->ak);
@@ -164,9 +164,11 @@ static struct verdict certified(const struct evidence_want *want, const key_mess
 	const struct tpm_pcrs none = {.mask = 0};
 	struct tpm_quote unwanted;
 	hash_parts(parts, 3, digest);
-	struct err e = tpm_quote_verify(want->ak, m->certification.data, m->certification.len,
-					m->signature.data, m->signature.len, digest, &none, &unwanted);
-	return e.code == ERR_NONE ? verdict_good() : verdict_bad(REASON_BATCH_KEY_BAD, "%s", e.text);
+	struct err e =
+		tpm_quote_verify(want->ak, m->certification.data, m->certification.len,
+				 m->signature.data, m->signature.len, digest, &none, &unwanted);
+	return e.code == ERR_NONE ? verdict_good()
+				  : verdict_bad(REASON_BATCH_KEY_BAD, "%s", e.text);
 }
 
 static struct verdict key_fields(const Gemel__Enrolment__V1__BatchKey *m, int64_t now_ns,
@@ -191,11 +193,12 @@ static struct verdict key_fields(const Gemel__Enrolment__V1__BatchKey *m, int64_
 static struct verdict batch_key(const struct evidence_want *want, const key_message *m,
 				struct device_key *out, uint8_t spki[HASH_SIZE])
 {
-	struct verdict v = m ? certified(want, m) : verdict_bad(REASON_BATCH_KEY_BAD, "none was sent");
+	struct verdict v =
+		m ? certified(want, m) : verdict_bad(REASON_BATCH_KEY_BAD, "none was sent");
 	if (v.reason != REASON_NONE)
 		return v;
-	Gemel__Enrolment__V1__BatchKey *key = gemel__enrolment__v1__batch_key__unpack(
-		NULL, m->batch_key.len, m->batch_key.data);
+	Gemel__Enrolment__V1__BatchKey *key =
+		gemel__enrolment__v1__batch_key__unpack(NULL, m->batch_key.len, m->batch_key.data);
 	if (!key)
 		return verdict_bad(REASON_BATCH_KEY_BAD, "it cannot be read");
 	hash_sha256(key->public_key.data, key->public_key.len, spki);
@@ -212,12 +215,14 @@ static struct verdict pcrs_of(const evidence_message *m, struct tpm_pcrs *out)
 	for (size_t i = 0; i < m->n_pcrs; i++) {
 		const Gemel__Enrolment__V1__PcrValue *p = m->pcrs[i];
 		if (p->index >= TPM_PCRS || p->value.len != 32 || out->mask >> p->index & 1)
-			return verdict_bad(REASON_QUOTE_BAD, "a PCR value is malformed or twice there");
+			return verdict_bad(REASON_QUOTE_BAD,
+					   "a PCR value is malformed or twice there");
 		out->mask |= 1u << p->index;
 		memcpy(out->value[p->index], p->value.data, 32);
 	}
 	if (out->mask != 1u << EVIDENCE_PCR)
-		return verdict_bad(REASON_QUOTE_BAD, "the PCRs 0x%06x were sent; 0x%06x were asked for",
+		return verdict_bad(REASON_QUOTE_BAD,
+				   "the PCRs 0x%06x were sent; 0x%06x were asked for",
 				   (unsigned)out->mask, 1u << EVIDENCE_PCR);
 	return verdict_good();
 }
@@ -269,9 +274,9 @@ struct verdict evidence_appraise(const struct evidence_want *want, const evidenc
 					  {want->tls, HASH_SIZE},
 					  {spki, HASH_SIZE}};
 	hash_parts(parts, 4, qualifying);
-	struct err e = tpm_quote_verify(want->ak, m->quote.data, m->quote.len,
-					m->quote_signature.data, m->quote_signature.len, qualifying,
-					&pcrs, &out->quote);
+	struct err e =
+		tpm_quote_verify(want->ak, m->quote.data, m->quote.len, m->quote_signature.data,
+				 m->quote_signature.len, qualifying, &pcrs, &out->quote);
 	if (e.code != ERR_NONE)
 		return verdict_bad(REASON_QUOTE_BAD, "%s", e.text);
 	return software(want, &pcrs, out);

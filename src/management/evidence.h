@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verifier (RFC 9334): what a device sends to prove what it is and what it runs, decoded and
-// checked, without any state of ours. Formats: lib/gnmi/gemel.proto. A refusal is a verdict with its
-// reason, never an error; errors are ours (no memory). X.2011 8.1.1-1, 9.2-source.
-// Used by management.
+// checked, without any state of ours. Formats: lib/gnmi/gemel.proto. A refusal is a verdict with
+// its reason, never an error; errors are ours (no memory). X.2011 8.1.1-1, 9.2-source. Used by
+// management.
 #pragma once
 
 #include "lib/base/mem.h"
@@ -43,8 +43,8 @@ void evidence_begin_clear(struct evidence_begin *b);
 struct evidence_want {
 	const char *device;
 	const struct tpm_ak *ak;
-	const uint8_t *nonce; // EVIDENCE_NONCE bytes
-	const uint8_t *tls;   // SHA-256 of the TLS key's SubjectPublicKeyInfo
+	const uint8_t *nonce;		     // EVIDENCE_NONCE bytes
+	const uint8_t *tls;		     // SHA-256 of the TLS key's SubjectPublicKeyInfo
 	const struct conf_items *references; // struct conf_reference
 	int64_t now_ns;
 };

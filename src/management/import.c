@@ -21,8 +21,8 @@ void import_error(struct import *i, unsigned line, const char *field, const char
 		i->errors = json_array();
 	if (json_array_size(i->errors) >= IMPORT_ERRORS_MAX)
 		return;
-	json_array_append_new(i->errors, json_pack("{s:i,s:s,s:s,s:s}", "line", (int)line, "field", field,
-						   "problem", problem, "fix", fix));
+	json_array_append_new(i->errors, json_pack("{s:i,s:s,s:s,s:s}", "line", (int)line, "field",
+						   field, "problem", problem, "fix", fix));
 }
 
 // Foreign text in a message: printable ASCII, cut.
@@ -128,11 +128,13 @@ struct err import_add(struct import *i, const struct import_row *row, bool good)
 	ENSURE(i->n + i->bad < IMPORT_ROWS_MAX, ERR_USAGE, "more than %d devices: split the text",
 	       IMPORT_ROWS_MAX);
 	if (good && !row->id[0]) {
-		import_error(i, row->line, "id", "the device has no name", "Give each device a name.");
+		import_error(i, row->line, "id", "the device has no name",
+			     "Give each device a name.");
 		good = false;
 	}
 	if (good && twice(i, row->id)) {
-		import_error(i, row->line, "id", "the name is there twice", "Name each device once.");
+		import_error(i, row->line, "id", "the name is there twice",
+			     "Name each device once.");
 		good = false;
 	}
 	if (!good) {

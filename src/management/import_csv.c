@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RFC 4180: fields by comma, quoted ones may hold commas, line ends and doubled quotes. A UTF-8 mark
-// at the beginning and empty lines are let pass; semicolons are told from commas by the header.
+// RFC 4180: fields by comma, quoted ones may hold commas, line ends and doubled quotes. A UTF-8
+// mark at the beginning and empty lines are let pass; semicolons are told from commas by the
+// header.
 #include "management/import.h"
 
 #include "lib/base/cursor.h"
@@ -14,9 +15,10 @@ enum { COLUMNS_MAX = 64 };
 static const struct {
 	const char *column, *field;
 } columns[] = {
-	{"id", "id"},	    {"name", "id"},	 {"device", "id"},	  {"kind", "kind"},
-	{"domain", "domain"}, {"site", "site"},	 {"role", "role"},	  {"address", "address"},
-	{"primary_ip", "address"}, {"port", "port"},
+	{"id", "id"},	  {"name", "id"},	  {"device", "id"},
+	{"kind", "kind"}, {"domain", "domain"},	  {"site", "site"},
+	{"role", "role"}, {"address", "address"}, {"primary_ip", "address"},
+	{"port", "port"},
 };
 
 struct csv {
@@ -118,7 +120,8 @@ static struct err header(struct csv *s)
 	while (end == FIELD_MORE) {
 		end = field(s, text, &good);
 		ENSURE(good, ERR_USAGE, "line 1: a quoted column name does not end");
-		ENSURE(s->n_columns < COLUMNS_MAX, ERR_USAGE, "line 1: more than %d columns", COLUMNS_MAX);
+		ENSURE(s->n_columns < COLUMNS_MAX, ERR_USAGE, "line 1: more than %d columns",
+		       COLUMNS_MAX);
 		const char *name = field_of(text);
 		for (size_t i = 0; i < s->n_columns; i++)
 			ENSURE(!name || s->fields[i] != name, ERR_USAGE,
@@ -129,7 +132,8 @@ static struct err header(struct csv *s)
 		s->fields[s->n_columns++] = name;
 	}
 	ENSURE(has_id, ERR_USAGE,
-	       "line 1: there is no column id (or name); id, kind, domain, site, role, address and port "
+	       "line 1: there is no column id (or name); id, kind, domain, site, role, address and "
+	       "port "
 	       "are read");
 	return OK;
 }
@@ -156,8 +160,10 @@ static struct err row(struct csv *s)
 	if (n == 1 && empty)
 		return OK; // an empty line
 	if (n != s->n_columns) {
-		snprintf(problem, sizeof problem, "%zu fields; the header has %zu", n, s->n_columns);
-		import_error(s->out, r.line, "", problem, "Give each line as many fields as the header.");
+		snprintf(problem, sizeof problem, "%zu fields; the header has %zu", n,
+			 s->n_columns);
+		import_error(s->out, r.line, "", problem,
+			     "Give each line as many fields as the header.");
 		all_good = false;
 	}
 	return import_add(s->out, &r, all_good);

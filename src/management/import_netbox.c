@@ -25,7 +25,8 @@ static bool in_service(const json_t *device)
 {
 	static const char *const out[] = {"offline", "decommissioning", "inventory", "failed"};
 	const json_t *status = json_object_get(device, "status");
-	const char *value = json_is_string(status) ? json_string_value(status) : text(status, "value");
+	const char *value =
+		json_is_string(status) ? json_string_value(status) : text(status, "value");
 	for (size_t i = 0; i < sizeof out / sizeof *out; i++)
 		if (strcmp(value, out[i]) == 0)
 			return false;
@@ -57,7 +58,8 @@ static struct err device(struct import *out, const json_t *j, unsigned number)
 {
 	struct import_row row = {.line = number};
 	if (!json_is_object(j)) {
-		import_error(out, number, "", "the item is not an object", "Export the devices again.");
+		import_error(out, number, "", "the item is not an object",
+			     "Export the devices again.");
 		return import_add(out, &row, false);
 	}
 	if (!in_service(j)) {
@@ -83,15 +85,18 @@ struct err import_netbox(const char *text_, struct import *out)
 	*out = (struct import){.errors = json_array(), .ignored = json_array()};
 	ENSURE(out->errors && out->ignored, ERR_LIMIT, "out of memory");
 	json_t *all = json_loads(text_, 0, &bad);
-	ENSURE(all, ERR_USAGE, "line %d, column %d: not JSON: %.80s", bad.line, bad.column, bad.text);
+	ENSURE(all, ERR_USAGE, "line %d, column %d: not JSON: %.80s", bad.line, bad.column,
+	       bad.text);
 	const json_t *list = json_is_array(all) ? all : json_object_get(all, "results");
-	struct err e = json_is_array(list) ? OK
-					   : err_make(ERR_USAGE,
-						      "neither an array of devices nor an object with "
-						      "\"results\", as NetBox lists them");
+	struct err e =
+		json_is_array(list)
+			? OK
+			: err_make(ERR_USAGE, "neither an array of devices nor an object with "
+					      "\"results\", as NetBox lists them");
 	size_t i;
 	json_t *j;
-	json_array_foreach(list, i, j) {
+	json_array_foreach(list, i, j)
+	{
 		if (e.code != ERR_NONE)
 			break;
 		e = device(out, j, (unsigned)i + 1);

@@ -30,7 +30,8 @@ void inventory_state_send(struct management *m, const struct device *d)
 	for (unsigned i = 0; i < d->n_keys; i++) {
 		const struct device_key *k = &d->keys[i];
 		ipc__batch_key__init(&keys[i]);
-		keys[i].key_id = (ProtobufCBinaryData){sizeof k->key.id, (uint8_t *)(uintptr_t)k->key.id};
+		keys[i].key_id =
+			(ProtobufCBinaryData){sizeof k->key.id, (uint8_t *)(uintptr_t)k->key.id};
 		keys[i].algorithm = k->key.algorithm;
 		keys[i].public_key =
 			(ProtobufCBinaryData){k->key.len, (uint8_t *)(uintptr_t)k->key.bytes};
@@ -75,8 +76,8 @@ static void after_change(struct management *m, const struct device *d, enum devi
 			 const struct change *c)
 {
 	inventory_state_send(m, d);
-	tell(m, d->state != before ? "device.state" : "device.changed", d->id, change_json(d, before, c),
-	     "internal");
+	tell(m, d->state != before ? "device.state" : "device.changed", d->id,
+	     change_json(d, before, c), "internal");
 	if (d->state == DEVICE_PRODUCTION && before != DEVICE_PRODUCTION)
 		alert_clear(m, "device.fell", d->id);
 	if (before > DEVICE_QUARANTINE && before <= DEVICE_PRODUCTION &&
@@ -129,8 +130,8 @@ struct err inventory_add_gathered(struct management *m, const struct device *as,
 	device_tell(m->keep, d, &step, d->created_ns);
 	device_put(m->keep, d);
 	record(m, "device.added", d->id, actor,
-	       json_pack("{s:s,s:s,s:s,s:s}", "kind", d->target ? "gnmi" : "agent", "domain", d->domain,
-			 "site", d->site, "role", d->role));
+	       json_pack("{s:s,s:s,s:s,s:s}", "kind", d->target ? "gnmi" : "agent", "domain",
+			 d->domain, "site", d->site, "role", d->role));
 	*out = d;
 	return OK;
 }
@@ -161,7 +162,8 @@ void inventory_refused(struct management *m, struct device *d, const char *claim
 	bool first = denial(m, "device.refused", subject, word, source, shown);
 	struct device changed;
 	if (first && d) {
-		json_t *detail = json_pack("{s:s,s:s,s:s}", "source", source, "at", where, "fact", shown);
+		json_t *detail =
+			json_pack("{s:s,s:s,s:s}", "source", source, "at", where, "fact", shown);
 		struct device_step step = {"refused", v->reason, "device", detail};
 		changed = *d;
 		device_tell(m->keep, &changed, &step, now_of(m));
@@ -201,7 +203,8 @@ static void target_send(struct management *m, const struct device *d, const stru
 	t.port = d->port;
 	t.netns = lent(c->netns ? c->netns : "");
 	t.server_name = lent(c->server_name ? c->server_name : "");
-	t.authority = (ProtobufCBinaryData){strlen(c->authority), (uint8_t *)(uintptr_t)c->authority};
+	t.authority =
+		(ProtobufCBinaryData){strlen(c->authority), (uint8_t *)(uintptr_t)c->authority};
 	t.remove = d->state == DEVICE_REVOKED || d->state == DEVICE_SUSPENDED;
 	struct err e = process_send(m->p, PROCESS_TELEMETRY, IPC_TARGET, &t.base);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
@@ -227,7 +230,8 @@ static struct err target_add(struct management *m, const struct conf_target *c)
 	snprintf(as.id, sizeof as.id, "%s", c->device);
 	snprintf(as.address, sizeof as.address, "%s", c->address);
 	snprintf(as.domain, sizeof as.domain, "%s", c->domain ? c->domain : "");
-	ENSURE(!d || d->target, ERR_USAGE, "targets: %s runs gemel-agent: it comes by itself", c->device);
+	ENSURE(!d || d->target, ERR_USAGE, "targets: %s runs gemel-agent: it comes by itself",
+	       c->device);
 	if (!d)
 		TRY(inventory_add(m, &as, "configuration", &d));
 	struct device changed = *d;
@@ -238,7 +242,8 @@ static struct err target_add(struct management *m, const struct conf_target *c)
 		*d = changed;
 		return OK;
 	}
-	struct change step = {.step = "quarantined", .to = DEVICE_QUARANTINE, .actor = "configuration"};
+	struct change step = {
+		.step = "quarantined", .to = DEVICE_QUARANTINE, .actor = "configuration"};
 	return inventory_change(m, d, &changed, &step);
 }
 
@@ -260,9 +265,11 @@ static bool risen(const struct device *d)
 static void overdue(struct management *m, struct device *d, int64_t now)
 {
 	struct device changed = *d;
-	struct change c = {.step = "quarantined", .to = DEVICE_QUARANTINE,
+	struct change c = {.step = "quarantined",
+			   .to = DEVICE_QUARANTINE,
 			   .reason = REASON_ATTESTATION_OVERDUE,
-			   .detail = json_pack("{s:o}", "last_quote", time_or_null(d->attested_ns))};
+			   .detail =
+				   json_pack("{s:o}", "last_quote", time_or_null(d->attested_ns))};
 	struct err e = inventory_change(m, d, &changed, &c);
 	if (e.code != ERR_NONE)
 		log_error("%s could not be put into quarantine: %s", d->id, e.text);

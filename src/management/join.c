@@ -195,12 +195,12 @@ static struct verdict begin_with(struct management *m, const Ipc__EnrolRequest *
 	}
 	if (e.code != ERR_NONE) {
 		join_forget(j);
-		return verdict_bad(e.code == ERR_USAGE ? REASON_EK_UNKNOWN_AUTHORITY : REASON_BUSY, "%s",
-				   e.text);
+		return verdict_bad(e.code == ERR_USAGE ? REASON_EK_UNKNOWN_AUTHORITY : REASON_BUSY,
+				   "%s", e.text);
 	}
 	send_challenge(m, r->id, j, &credential);
-	tell(m, "device.joining", d->id, json_pack("{s:s,s:s}", "device", d->id, "source", r->source),
-	     "internal");
+	tell(m, "device.joining", d->id,
+	     json_pack("{s:s,s:s}", "device", d->id, "source", r->source), "internal");
 	return verdict_good();
 }
 
@@ -214,11 +214,12 @@ void join_begin(struct management *m, const Ipc__EnrolRequest *r)
 			     : verdict_bad(REASON_REQUEST_MALFORMED, "BeginRequest cannot be read");
 	if (v.reason == REASON_NONE) {
 		d = devices_find(m->devices, b.device);
-		v = token_check(m, b.token, b.device, q->body.data, q->body.len, q->token_proof.data,
-				q->token_proof.len);
+		v = token_check(m, b.token, b.device, q->body.data, q->body.len,
+				q->token_proof.data, q->token_proof.len);
 	}
 	if (v.reason == REASON_NONE)
-		v = evidence_begin_read(q->body.data, q->body.len, authority_makers(m), now_of(m), &b);
+		v = evidence_begin_read(q->body.data, q->body.len, authority_makers(m), now_of(m),
+					&b);
 	if (v.reason == REASON_NONE)
 		v = may_join(m, &b, &d);
 	if (v.reason == REASON_NONE)
@@ -261,8 +262,11 @@ static struct verdict complete_with(struct management *m, const struct join *j,
 				    const Gemel__Enrolment__V1__CompleteRequest *q,
 				    struct evidence_found *found)
 {
-	struct evidence_want want = {.device = j->device, .ak = &j->ak, .nonce = j->nonce,
-				     .tls = j->csr.spki, .references = &m->p->conf->references,
+	struct evidence_want want = {.device = j->device,
+				     .ak = &j->ak,
+				     .nonce = j->nonce,
+				     .tls = j->csr.spki,
+				     .references = &m->p->conf->references,
 				     .now_ns = now_of(m)};
 	if (q->activated_secret.len != SECRET ||
 	    !secret_equal(q->activated_secret.data, j->secret, SECRET))
@@ -287,6 +291,7 @@ void join_complete(struct management *m, const Ipc__EnrolRequest *r)
 		v = verdict_bad(REASON_SESSION_UNKNOWN, "session %.32s", q->session);
 	if (j) {
 		grant_of(j, r, &g);
+		g.life_s = token_life(m, j->token);
 		d = devices_find(m->devices, j->device);
 		v = complete_with(m, j, q, &g.found);
 		join_forget(j); // one use, whatever came of it
@@ -309,7 +314,7 @@ struct err join_request(struct management *m, const Ipc__EnrolRequest *r)
 		const char *method;
 		void (*run)(struct management *m, const Ipc__EnrolRequest *r);
 	} methods[] = {
-		{"Begin", join_begin}, {"Complete", join_complete}, {"Renew", join_renew},
+		{"Begin", join_begin},	       {"Complete", join_complete}, {"Renew", join_renew},
 		{"Challenge", join_challenge}, {"Attest", attest_request},
 	};
 	const char *slash = strrchr(r->method, '/'), *method = slash ? slash + 1 : r->method;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Enrolment, second half: the certificate for a device whose evidence was appraised, and its renewal.
-// X.2011 8.1.1-2, 8.2.1-1.
+// Enrolment, second half: the certificate for a device whose evidence was appraised, and its
+// renewal. X.2011 8.1.1-2, 8.2.1-1.
 #include "management/management.h"
 
 #include "lib/base/clock.h"
@@ -109,14 +109,16 @@ static void issued(struct management *m, void *ctx, struct err e, const struct b
 	struct issuing *i = ctx;
 	struct device *d = devices_find(m->devices, i->g.device);
 	int64_t now = now_of(m);
-	if (e.code == ERR_NONE && (!d || d->state == DEVICE_REVOKED || d->state == DEVICE_SUSPENDED))
+	if (e.code == ERR_NONE &&
+	    (!d || d->state == DEVICE_REVOKED || d->state == DEVICE_SUSPENDED))
 		e = err_make(ERR_CONFLICT, "the device is gone");
 	if (e.code == ERR_NONE) {
 		struct device changed = *d;
 		bool rises = !i->g.renewal && d->state <= DEVICE_INVITED;
 		struct change c = {.step = i->g.renewal ? "renewed" : "enrolled",
 				   .to = rises ? DEVICE_QUARANTINE : d->state,
-				   .reason = rises ? REASON_NONE : d->reason, .actor = "device",
+				   .reason = rises ? REASON_NONE : d->reason,
+				   .actor = "device",
 				   .reason_detail = rises ? "" : d->reason_detail,
 				   .detail = issued_json(i, serial)};
 		take_certificate(&changed, i, serial, now);
@@ -147,9 +149,14 @@ void join_issue(struct management *m, const struct join_grant *g)
 	}
 	i->g = *g;
 	i->from_ns = now_of(m) - BACK_S * NS_PER_S; // clocks of devices
-	i->until_ns = now_of(m) + m->p->conf->certificate_days * 86400 * NS_PER_S;
-	struct x509_issue want = {.profile = X509_DEVICE, .name = i->g.device, .key = &i->g.csr.key,
-				  .hosts = hosts, .n_hosts = 1, .from_ns = i->from_ns,
+	int64_t life_s = g->life_s ? g->life_s : m->p->conf->certificate_days * 86400;
+	i->until_ns = now_of(m) + life_s * NS_PER_S;
+	struct x509_issue want = {.profile = X509_DEVICE,
+				  .name = i->g.device,
+				  .key = &i->g.csr.key,
+				  .hosts = hosts,
+				  .n_hosts = 1,
+				  .from_ns = i->from_ns,
 				  .until_ns = i->until_ns};
 	authority_issue(m, &want, issued, i);
 }
@@ -184,7 +191,8 @@ static struct verdict may_renew(struct management *m, const Ipc__EnrolRequest *r
 	if (d->state == DEVICE_SUSPENDED)
 		return verdict_bad(REASON_DEVICE_SUSPENDED, "%s", d->id);
 	if (d->certificate_until_ns + EXPIRED_DAYS * 86400 * NS_PER_S < now_of(m))
-		return verdict_bad(REASON_CERTIFICATE_EXPIRED, "more than %d days ago", EXPIRED_DAYS);
+		return verdict_bad(REASON_CERTIFICATE_EXPIRED, "more than %d days ago",
+				   EXPIRED_DAYS);
 	struct err e = x509_csr_read(q->csr_der.data, q->csr_der.len, csr);
 	if (e.code != ERR_NONE)
 		return verdict_bad(REASON_REQUEST_MALFORMED, "%s", e.text);
@@ -192,9 +200,11 @@ static struct verdict may_renew(struct management *m, const Ipc__EnrolRequest *r
 	if (memcmp(spki, csr->spki, HASH_SIZE) != 0)
 		return verdict_bad(REASON_REQUEST_MALFORMED, "tls_spki is not the request's key");
 	if (q->ak_public.len != d->ak_len || memcmp(q->ak_public.data, d->ak, d->ak_len) != 0)
-		return verdict_bad(REASON_KEY_MISMATCH, "the attestation key is not the enrolled one");
-	if (!nonce_take(m, d->id, r->session, GEMEL__ENROLMENT__V1__CHALLENGE_PURPOSE__CHALLENGE_RENEW,
-			q->nonce.data, q->nonce.len))
+		return verdict_bad(REASON_KEY_MISMATCH,
+				   "the attestation key is not the enrolled one");
+	if (!nonce_take(m, d->id, r->session,
+			GEMEL__ENROLMENT__V1__CHALLENGE_PURPOSE__CHALLENGE_RENEW, q->nonce.data,
+			q->nonce.len))
 		return verdict_bad(REASON_NONCE_UNKNOWN, "%s", d->id);
 	return old_certificate(m, r, d);
 }
@@ -210,8 +220,11 @@ static struct verdict renew(struct management *m, const Ipc__EnrolRequest *r,
 	struct err e = tpm_ak_read(d->ak, d->ak_len, &ak);
 	if (e.code != ERR_NONE)
 		return verdict_bad(REASON_AK_UNFIT, "%s", e.text);
-	struct evidence_want want = {.device = d->id, .ak = &ak, .nonce = q->nonce.data,
-				     .tls = g.csr.spki, .references = &m->p->conf->references,
+	struct evidence_want want = {.device = d->id,
+				     .ak = &ak,
+				     .nonce = q->nonce.data,
+				     .tls = g.csr.spki,
+				     .references = &m->p->conf->references,
 				     .now_ns = now_of(m)};
 	v = evidence_appraise(&want, q->evidence, q->batch_key, &g.found);
 	if (v.reason != REASON_NONE)

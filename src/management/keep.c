@@ -19,7 +19,8 @@ struct err keep_open(int folder, struct keep **out)
 	k->fds[0] = k->fds[1] = -1;
 	k->pending.limit = KEEP_RECORD_MAX - 64;
 	for (unsigned i = 0; i < KEEP_FILES && e.code == ERR_NONE; i++) {
-		k->fds[i] = openat(folder, names[i], O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		k->fds[i] =
+			openat(folder, names[i], O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (k->fds[i] < 0)
 			e = err_system("opening %s", names[i]);
 	}

@@ -40,7 +40,8 @@ const uint8_t *keep_get(const struct keep *k, const char *table, const char *key
 json_t *keep_get_json(const struct keep *k, const char *table, const char *key); // a new reference
 // Rows of a table in the order of their keys. `each` must not commit.
 typedef struct err (*keep_each_fn)(void *ctx, const char *key, const uint8_t *bytes, size_t n);
-MUST_USE struct err keep_scan(const struct keep *k, const char *table, keep_each_fn each, void *ctx);
+MUST_USE struct err keep_scan(const struct keep *k, const char *table, keep_each_fn each,
+			      void *ctx);
 // Only those whose key begins with `prefix`.
 MUST_USE struct err keep_scan_prefix(const struct keep *k, const char *table, const char *prefix,
 				     keep_each_fn each, void *ctx);

@@ -189,8 +189,9 @@ struct err keep_load(struct keep *k)
 	k->current = best;
 	k->generation = r[0].generation > r[1].generation ? r[0].generation : r[1].generation;
 	k->revision = any ? revisions[best] : 0;
-	return err_within(e, "management's state (restore its folder from a backup; nothing is made "
-			     "anew)");
+	return err_within(e,
+			  "management's state (restore its folder from a backup; nothing is made "
+			  "anew)");
 }
 
 // --- writing
@@ -263,7 +264,8 @@ struct err keep_begin(struct keep *k)
 	k->segment = s;
 	k->current = !was;
 	k->at = KEEP_HEADER;
-	struct err e = ftruncate(k->fds[k->current], 0) == 0 ? OK : err_system("clearing the state");
+	struct err e =
+		ftruncate(k->fds[k->current], 0) == 0 ? OK : err_system("clearing the state");
 	if (e.code == ERR_NONE)
 		e = write_at(k->fds[k->current], head.data, head.len, 0);
 	if (e.code == ERR_NONE)

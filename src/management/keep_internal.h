@@ -45,6 +45,6 @@ void keep_put_operation(struct buf *out, const char *table, const char *key, con
 
 // keep_file.c
 MUST_USE struct err keep_seal_key(int folder, struct secret **out);
-MUST_USE struct err keep_load(struct keep *k); // fills rows, generation, current
+MUST_USE struct err keep_load(struct keep *k);	// fills rows, generation, current
 MUST_USE struct err keep_begin(struct keep *k); // the next generation, in the other file
 MUST_USE struct err keep_append(struct keep *k, enum keep_kind kind, const void *bytes, size_t n);

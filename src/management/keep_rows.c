@@ -91,7 +91,7 @@ static struct err put(struct keep_rows *r, const char *table, const char *key, s
 	return OK;
 }
 
-static void delete(struct keep_rows *r, const char *table, const char *key)
+static void delete (struct keep_rows *r, const char *table, const char *key)
 {
 	struct keep_row *row = keep_rows_find(r, table, key);
 	if (!row)
@@ -121,7 +121,7 @@ struct err keep_rows_apply(struct keep_rows *r, struct cursor *c)
 			     take_text(c, cursor_be16(c), KEEP_KEY_MAX, key);
 		ENSURE(named && (op == PUT || op == DELETE), ERR_PEER, "an operation is malformed");
 		if (op == DELETE) {
-			delete(r, table, key);
+			delete (r, table, key);
 			continue;
 		}
 		struct cursor value = cursor_sub(c, cursor_be32(c));

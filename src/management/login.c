@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions towards northbound: a token's hash becomes a ticket of five minutes, signed by keys; what
-// has ended is said at once. And the first administrator. X.2011 8.2.1-4, 8.3.3-1.
+// Sessions towards northbound: a token's hash becomes a ticket of five minutes, signed by keys;
+// what has ended is said at once. And the first administrator. X.2011 8.2.1-4, 8.3.3-1.
 #include "management/management.h"
 
 #include "lib/base/clock.h"
@@ -105,7 +105,7 @@ static void push_ended(void *ctx, const struct session *s)
 	Ipc__Session p = IPC__SESSION__INIT;
 	p.token_hash = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)s->hash};
 	p.ended = true;
-	p.error = (char *)(uintptr_t)"the session has ended";
+	p.error = (char *)(uintptr_t) "the session has ended";
 	struct err e = process_send(m->p, PROCESS_NORTHBOUND, IPC_SESSION, &p.base);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
 		log_error("the end of a session cannot be told: %s", e.text);
@@ -161,7 +161,8 @@ static struct err first_write(struct management *m, const char *password)
 	free(text);
 	if (e.code == ERR_NONE && isatty(STDERR_FILENO))
 		fprintf(stderr,
-			"\n  First start. Log in as %s with this pass phrase; it is not shown again:\n"
+			"\n  First start. Log in as %s with this pass phrase; it is not shown "
+			"again:\n"
 			"\n      %s\n\n",
 			first_name, password);
 	return e;
@@ -195,7 +196,8 @@ struct err login_first(struct management *m)
 	if (!valid && unlinkat(m->p->state_dir, first_file, 0) != 0 && errno != ENOENT)
 		return err_system("removing %s", first_file);
 	if (valid) // kept open: the sandbox will let us open nothing
-		m->first_login = openat(m->p->state_dir, first_file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		m->first_login =
+			openat(m->p->state_dir, first_file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	return OK;
 }
 
@@ -204,7 +206,8 @@ void login_first_forget(struct management *m)
 	if (m->first_login < 0)
 		return;
 	if (ftruncate(m->first_login, 0) != 0 || fsync(m->first_login) != 0)
-		log_warning("%s still has the first pass phrase, which is no longer valid", first_file);
+		log_warning("%s still has the first pass phrase, which is no longer valid",
+			    first_file);
 	close(m->first_login);
 	m->first_login = -1;
 }

@@ -33,8 +33,10 @@ static struct err start_parts(struct management *m)
 	if (keep_was_torn(m->keep)) // X.2011 8.3.3-9
 		alert(m, "high", "management.state-torn", "management", "",
 		      "The last change in management's state was torn and was dropped.",
-		      "After a power cut nothing is to be done: it was never acknowledged. Else compare "
-		      "accounts and devices with the ledger.", 1);
+		      "After a power cut nothing is to be done: it was never acknowledged. Else "
+		      "compare "
+		      "accounts and devices with the ledger.",
+		      1);
 	return login_first(m);
 }
 
@@ -175,9 +177,8 @@ static const struct process_handler handlers[] = {
 };
 
 // The state's two files are open; Argon2id maps and unmaps its 64 MiB.
-static const char *const syscalls[] = {"pwrite64", "pread64",  "fdatasync", "fsync",
-				       "ftruncate", "getrandom", "mlock",     "munlock",
-				       "madvise",  NULL};
+static const char *const syscalls[] = {"pwrite64",  "pread64", "fdatasync", "fsync",   "ftruncate",
+				       "getrandom", "mlock",   "munlock",   "madvise", NULL};
 
 const struct process_part management_part = {
 	.id = PROCESS_MANAGEMENT,

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The management process: who may use the twin, which devices belong to it, and what its policy is.
-// It sees no packet and no telemetry; what it decides is written down (outbox.c), told (events), and
-// signed by keys. This header is the process's inside; nothing outside src/management includes it
-// but its tests.
+// It sees no packet and no telemetry; what it decides is written down (outbox.c), told (events),
+// and signed by keys. This header is the process's inside; nothing outside src/management includes
+// it but its tests.
 //
-//   management.c  life, dispatch          sign.c      what keys signs        outbox.c   ledger records
-//   api*.c        operations of the API   login.c     sessions and tickets   policy.c   the snapshot
-//   inventory.c   device states           join*.c     enrolment              attest.c   evidence
-//   admit.c       admission               trial.c     tests of a device      ca*.c      certificates
-//   import*.c     CSV, NetBox             alerts.c    what needs attention   denials.c  counted refusals
+//   management.c  life, dispatch          sign.c      what keys signs        outbox.c   ledger
+//   records api*.c        operations of the API   login.c     sessions and tickets   policy.c   the
+//   snapshot inventory.c   device states           join*.c     enrolment              attest.c
+//   evidence admit.c       admission               trial.c     tests of a device      ca*.c
+//   certificates import*.c     CSV, NetBox             alerts.c    what needs attention   denials.c
+//   counted refusals
 // Below them, without a process: keep, accounts, sessions, backoff, devices, evidence, reasons.
 // X.2011 8.3.3.
 #pragma once
@@ -67,7 +68,7 @@ struct management {
 
 	int first_login; // descriptor of first-login.json; -1: there is none
 	uint64_t refused, logins, records_lost, enrolled;
-	int64_t skew_ns; // tests move the clock
+	int64_t skew_ns, frozen_ns; // tests move the clock, or let it stand
 };
 
 int64_t now_of(const struct management *m); // wall time
@@ -86,7 +87,7 @@ void rollback(struct management *m); // forgets the gathered change
 // ERR_BUSY when so many records wait that nothing may be changed.
 MUST_USE struct err outbox_room(const struct management *m);
 size_t outbox_waiting(const struct management *m);
-void outbox_send(struct management *m); // the repository is there, or has taken some
+void outbox_send(struct management *m);	 // the repository is there, or has taken some
 void outbox_again(struct management *m); // it is new: what was under way is sent anew
 MUST_USE struct err outbox_recorded(struct management *m, const Ipc__Recorded *r);
 void outbox_tick(struct management *m);
@@ -111,7 +112,7 @@ void signer_tick(struct management *m);
 // --- policy.c
 MUST_USE struct err policy_keys(struct management *m, const struct ipc_message *msg); // KEY_PUBLIC
 void policy_keys_send(struct management *m); // to northbound
-void policy_make(struct management *m); // signed, taken up and sent to all
+void policy_make(struct management *m);	     // signed, taken up and sent to all
 void policy_send(struct management *m, enum process_id to);
 void policy_tick(struct management *m);
 
@@ -128,7 +129,7 @@ void login_first_forget(struct management *m); // its pass phrase was changed
 
 // --- inventory.c: every change of a device goes through here
 struct change {
-	const char *step;	// of the story; the record's kind is "device.STEP"
+	const char *step; // of the story; the record's kind is "device.STEP"
 	enum device_state to;
 	enum reason reason;
 	const char *reason_detail; // may be NULL
@@ -145,20 +146,22 @@ MUST_USE struct err inventory_add(struct management *m, const struct device *as,
 // The same without a commit, for many at once: on failure of the commit, devices_remove it.
 MUST_USE struct err inventory_add_gathered(struct management *m, const struct device *as,
 					   const char *actor, struct device **out);
-// A refusal that concerns an enrolled or invited device (NULL: nobody we know): in its story, in the
-// ledger once for each subject, reason and minute, as an event and an alert.
+// A refusal that concerns an enrolled or invited device (NULL: nobody we know): in its story, in
+// the ledger once for each subject, reason and minute, as an event and an alert.
 void inventory_refused(struct management *m, struct device *d, const char *claimed,
 		       const struct verdict *v, const char *source, const char *where);
 void inventory_state_send(struct management *m, const struct device *d);
-void inventory_states_send(struct management *m); // the repository is new
+void inventory_states_send(struct management *m);	     // the repository is new
 MUST_USE struct err inventory_targets(struct management *m); // of the configuration, at start
 void inventory_targets_send(struct management *m);
 void inventory_tick(struct management *m); // overdue attestation, certificates that end
 
 // --- tokens.c, of enrolment
 enum { TOKEN_TEXT_MAX = 256, TOKEN_LIFE_S = 3600 };
+// life_s: of the certificate that it is good for; 0: as the configuration says.
 MUST_USE struct err token_make(struct management *m, struct device *d, const char *actor,
-			       char out[TOKEN_TEXT_MAX], int64_t *until_ns);
+			       int64_t life_s, char out[TOKEN_TEXT_MAX], int64_t *until_ns);
+int64_t token_life(const struct management *m, const char *id);
 // The token named in a BeginRequest, proved and not spent. REASON_NONE: good.
 struct verdict token_check(struct management *m, const char *id, const char *device,
 			   const uint8_t *body, size_t n, const uint8_t *proof, size_t proof_len);
@@ -197,6 +200,7 @@ struct join_grant {
 	uint64_t id; // of ENROL_REQUEST
 	char device[X509_NAME_MAX + 1], token[65], source[80];
 	bool renewal;
+	int64_t life_s; // of the certificate; 0: as the configuration says
 	struct x509_csr csr;
 	uint8_t ek[32];
 	char ek_subject[128], ek_issuer[128], agent_version[33];
@@ -236,7 +240,8 @@ bool trial_run(struct management *m, const struct device *d, json_t **checks, co
 MUST_USE struct err trial_promote(struct management *m, struct device *d, const char *actor);
 
 // --- ca.c
-MUST_USE struct err authority_start(struct management *m); // trust in manufacturers, before the sandbox
+MUST_USE struct err
+authority_start(struct management *m); // trust in manufacturers, before the sandbox
 void authority_stop(struct management *m);
 MUST_USE struct err authority_keys(struct management *m, const uint8_t *root, size_t root_len,
 				   const uint8_t *issuing, size_t issuing_len);
@@ -244,14 +249,15 @@ bool authority_ready(const struct management *m);
 const struct buf *authority_root(const struct management *m);
 const struct buf *authority_issuing(const struct management *m);
 const struct buf *authority_crl(const struct management *m);
-const char *authority_pin(const struct management *m); // hex SHA-256 of the root's SPKI
-const char *authority_bundle(const struct management *m); // PEM, for devices
-struct x509_trust *authority_trust(struct management *m); // ours
+const char *authority_pin(const struct management *m);	   // hex SHA-256 of the root's SPKI
+const char *authority_bundle(const struct management *m);  // PEM, for devices
+struct x509_trust *authority_trust(struct management *m);  // ours
 struct x509_trust *authority_makers(struct management *m); // of TPMs
 typedef void (*issued_fn)(struct management *m, void *ctx, struct err e, const struct buf *der,
 			  const char *serial);
 // `want` without its issuer; the key's bytes need not outlive the call. `done` as in sign.c.
-void authority_issue(struct management *m, const struct x509_issue *want, issued_fn done, void *ctx);
+void authority_issue(struct management *m, const struct x509_issue *want, issued_fn done,
+		     void *ctx);
 MUST_USE struct err authority_request(struct management *m, enum process_id from,
 				      const Ipc__CertRequest *r);
 // Into the change that is being gathered; then authority_crl_make.

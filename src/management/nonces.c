@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Challenges that are out: each is answered once, by the device and on the session that it was given
-// to, within a minute. X.2011 8.2.1-4.
+// Challenges that are out: each is answered once, by the device and on the session that it was
+// given to, within a minute. X.2011 8.2.1-4.
 #include "management/management.h"
 
 #include "lib/base/clock.h"

@@ -15,8 +15,8 @@ static const char table[] = "outbox";
 enum { WINDOW = 64, RECORD_MAX = 60000, STUCK_S = 15 };
 
 struct outbox {
-	uint64_t next;	  // number of the next record
-	uint64_t sent;	  // highest that is under way
+	uint64_t next; // number of the next record
+	uint64_t sent; // highest that is under way
 	unsigned under_way;
 	size_t waiting;	  // rows that are committed
 	size_t gathered;  // of the change that is being gathered
@@ -74,8 +74,9 @@ void record(struct management *m, const char *kind, const char *subject, const c
 		body = json_object();
 	json_object_set_new(body, "time", json_string(clock_format(now_of(m), at)));
 	json_object_set_new(body, "record", json_integer((json_int_t)number));
-	json_t *row = json_pack("{s:s,s:s,s:s,s:o}", "kind", kind, "subject", subject ? subject : "",
-				"actor", actor ? actor : "management", "body", body);
+	json_t *row =
+		json_pack("{s:s,s:s,s:s,s:o}", "kind", kind, "subject", subject ? subject : "",
+			  "actor", actor ? actor : "management", "body", body);
 	key_of(number, key);
 	keep_put_json(m->keep, table, key, row);
 	json_decref(row);
@@ -111,11 +112,12 @@ static struct err send_row(struct management *m, uint64_t number, const json_t *
 {
 	char *body = json_dumps(json_object_get(row, "body"), JSON_COMPACT | JSON_SORT_KEYS);
 	ENSURE(body, ERR_LIMIT, "no memory for a record");
-	struct err e = strlen(body) > RECORD_MAX
-			       ? process_record(m->p, number, text(row, "kind"), text(row, "subject"),
-						text(row, "actor"), "{\"cut\":true}")
-			       : process_record(m->p, number, text(row, "kind"), text(row, "subject"),
-						text(row, "actor"), body);
+	struct err e =
+		strlen(body) > RECORD_MAX
+			? process_record(m->p, number, text(row, "kind"), text(row, "subject"),
+					 text(row, "actor"), "{\"cut\":true}")
+			: process_record(m->p, number, text(row, "kind"), text(row, "subject"),
+					 text(row, "actor"), body);
 	free(body);
 	return e;
 }

@@ -7,6 +7,8 @@
 
 #include "management/passwords.h"
 
+#include "lib/base/sabotage.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,28 +17,50 @@ enum { PIECES_MIN = 6, LOOK_MAX = 128, RUN_MIN = 3 };
 
 // The base words of the passwords that lead every published list of leaked ones, and of this trade.
 static const char *const words[] = {
-	"password", "passwort", "passphrase", "passwd", "pass", "word", "admin", "administrator",
-	"root", "user", "guest", "login", "welcome", "letmein", "letme", "secret", "default",
-	"changeme", "change", "master", "monkey", "dragon", "sunshine", "princess", "football",
-	"baseball", "basketball", "soccer", "hockey", "superman", "batman", "iloveyou", "love",
-	"shadow", "michael", "jennifer", "jordan", "daniel", "charlie", "thomas", "robert",
-	"ashley", "jessica", "michelle", "killer", "trustno1", "trustnoone", "starwars", "whatever",
-	"freedom", "computer", "internet", "google", "facebook", "samsung", "qwerty", "qwertz",
-	"azerty", "asdfgh", "zxcvbn", "qazwsx", "access", "flower", "hello", "summer", "winter",
-	"spring", "autumn", "january", "february", "march", "april", "june", "july", "august",
-	"september", "october", "november", "december", "monday", "tuesday", "wednesday",
-	"thursday", "friday", "saturday", "sunday", "cheese", "ninja", "mustang", "maverick",
-	"cookie", "pepper", "hunter", "ranger", "buster", "tigger", "harley", "cisco", "juniper",
-	"huawei", "nokia", "ericsson", "router", "switch", "network", "firewall", "server",
-	"system", "manager", "operator", "security", "officer", "auditor", "service", "support",
-	"company", "office", "home", "test", "testing", "temp", "temporary", "demo", "sample",
-	"example", "gemel", "twin", "digital", "telecom", "mobile", "phone", "money", "matrix",
-	"the", "and", "for", "you", "my", "is", "me", "in", "one", "two", "three", "four", "five",
-	"six", "seven", "eight", "nine", "ten", "correcthorsebatterystaple",
+	"password", "passwort",	 "passphrase", "passwd",
+	"pass",	    "word",	 "admin",      "administrator",
+	"root",	    "user",	 "guest",      "login",
+	"welcome",  "letmein",	 "letme",      "secret",
+	"default",  "changeme",	 "change",     "master",
+	"monkey",   "dragon",	 "sunshine",   "princess",
+	"football", "baseball",	 "basketball", "soccer",
+	"hockey",   "superman",	 "batman",     "iloveyou",
+	"love",	    "shadow",	 "michael",    "jennifer",
+	"jordan",   "daniel",	 "charlie",    "thomas",
+	"robert",   "ashley",	 "jessica",    "michelle",
+	"killer",   "trustno1",	 "trustnoone", "starwars",
+	"whatever", "freedom",	 "computer",   "internet",
+	"google",   "facebook",	 "samsung",    "qwerty",
+	"qwertz",   "azerty",	 "asdfgh",     "zxcvbn",
+	"qazwsx",   "access",	 "flower",     "hello",
+	"summer",   "winter",	 "spring",     "autumn",
+	"january",  "february",	 "march",      "april",
+	"june",	    "july",	 "august",     "september",
+	"october",  "november",	 "december",   "monday",
+	"tuesday",  "wednesday", "thursday",   "friday",
+	"saturday", "sunday",	 "cheese",     "ninja",
+	"mustang",  "maverick",	 "cookie",     "pepper",
+	"hunter",   "ranger",	 "buster",     "tigger",
+	"harley",   "cisco",	 "juniper",    "huawei",
+	"nokia",    "ericsson",	 "router",     "switch",
+	"network",  "firewall",	 "server",     "system",
+	"manager",  "operator",	 "security",   "officer",
+	"auditor",  "service",	 "support",    "company",
+	"office",   "home",	 "test",       "testing",
+	"temp",	    "temporary", "demo",       "sample",
+	"example",  "gemel",	 "twin",       "digital",
+	"telecom",  "mobile",	 "phone",      "money",
+	"matrix",   "the",	 "and",	       "for",
+	"you",	    "my",	 "is",	       "me",
+	"in",	    "one",	 "two",	       "three",
+	"four",	    "five",	 "six",	       "seven",
+	"eight",    "nine",	 "ten",	       "correcthorsebatterystaple",
 };
 
-static const char *const keyboards[] = {"qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop",
-					"azertyuiop", "1qaz2wsx3edc4rfv5tgb6yhn7ujm", "1q2w3e4r5t6y7u8i9o0p"};
+static const char *const keyboards[] = {
+	"qwertyuiop",	       "asdfghjkl",  "zxcvbnm",
+	"qwertzuiop",	       "azertyuiop", "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
+	"1q2w3e4r5t6y7u8i9o0p"};
 
 static char lower(char c)
 {
@@ -135,9 +159,10 @@ struct err password_acceptable(const char *password, const char *account, const 
 		different += !seen[(uint8_t)password[i]];
 		seen[(uint8_t)password[i]] = true;
 	}
-	ENSURE(different >= 5, ERR_USAGE, "pass phrase: only %u different characters; use 5 or more",
-	       different);
-	ENSURE(password_pieces(password, account, twin) >= PIECES_MIN, ERR_USAGE,
+	ENSURE(different >= 5, ERR_USAGE,
+	       "pass phrase: only %u different characters; use 5 or more", different);
+	ENSURE(password_pieces(password, account, twin) >= PIECES_MIN ||
+		       sabotaged("password-rules"), ERR_USAGE,
 	       "pass phrase: it is made of words, names, years or runs that are tried first; use "
 	       "several uncommon words");
 	return OK;

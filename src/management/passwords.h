@@ -10,6 +10,7 @@ enum { PASSWORD_LENGTH_MIN = 12, PASSWORD_LENGTH_MAX = 1024 };
 
 // ERR_USAGE says what is wrong, never the pass phrase. `account`, `twin`: names that must not carry
 // it; may be NULL.
-MUST_USE struct err password_acceptable(const char *password, const char *account, const char *twin);
+MUST_USE struct err password_acceptable(const char *password, const char *account,
+					const char *twin);
 // How many pieces one must guess (for tests and for people).
 unsigned password_pieces(const char *password, const char *account, const char *twin);

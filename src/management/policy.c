@@ -13,7 +13,8 @@
 
 enum { CONFIRM_S = 300, RETRY_S = 10, TIME_AT = 16 + 8 }; // where the encoded time begins
 
-static const enum process_id holders[] = {PROCESS_REPOSITORY, PROCESS_NORTHBOUND, PROCESS_TELEMETRY};
+static const enum process_id holders[] = {PROCESS_REPOSITORY, PROCESS_NORTHBOUND,
+					  PROCESS_TELEMETRY};
 
 // What it says, without version and time.
 static void hash_of(char hex[HASH_HEX])
@@ -37,7 +38,7 @@ static struct err version_of(struct management *m, uint64_t *version)
 	json_decref(row);
 	if (same)
 		return OK;
-	row = json_pack("{s:s,s:I}", "hash", hex, "version", (json_int_t)++*version);
+	row = json_pack("{s:s,s:I}", "hash", hex, "version", (json_int_t)++ * version);
 	keep_put_json(m->keep, "policy", "current", row);
 	record(m, "policy.changed", "policy", "management", row);
 	return commit(m);

@@ -122,7 +122,7 @@ struct err sessions_new(struct sessions *s, const char *account, const char *sou
 	}
 	key_of(&new, key);
 	json_t *j = json_pack("{s:s,s:s,s:s,s:I}", "id", new.id, "account", new.account, "source",
-			      new.source, "created", (json_int_t)new.created_ns);
+			      new.source, "created", (json_int_t) new.created_ns);
 	keep_put_json(s->keep, table, key, j);
 	json_decref(j);
 	TRY(keep_commit(s->keep));

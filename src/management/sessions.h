@@ -32,7 +32,8 @@ void sessions_free(struct sessions *s);
 
 // A new one; `token` is hex text for the client, once. Durable when it returns.
 MUST_USE struct err sessions_new(struct sessions *s, const char *account, const char *source,
-				 int64_t now_ns, char token[SESSION_TOKEN_TEXT], struct session **out);
+				 int64_t now_ns, char token[SESSION_TOKEN_TEXT],
+				 struct session **out);
 // NULL: unknown, too old or idle for too long. Marks it as seen.
 struct session *sessions_find(struct sessions *s, const uint8_t hash[32], int64_t now_ns);
 struct session *sessions_by_id(struct sessions *s, const char *id);
@@ -49,7 +50,7 @@ size_t sessions_count(const struct sessions *s, const char *account); // NULL: a
 
 // --- back-off
 
-struct backoff; // opaque
+struct backoff;			   // opaque
 struct backoff *backoff_new(void); // NULL: out of memory
 void backoff_free(struct backoff *b);
 // How many seconds this account from this source must still wait; 0: it may try.

@@ -62,7 +62,8 @@ void signer_ask(struct management *m, unsigned purpose, const void *bytes, size_
 		if (!s->items[i].id)
 			w = &s->items[i];
 	if (!w) {
-		done(m, ctx, err_make(ERR_BUSY, "%d signatures are under way; try again", WAITING_MAX),
+		done(m, ctx,
+		     err_make(ERR_BUSY, "%d signatures are under way; try again", WAITING_MAX),
 		     NULL, 0);
 		return;
 	}

@@ -31,10 +31,11 @@ struct err status_take(struct management *m, const struct ipc_message *msg)
 
 static json_t *process_json(const Ipc__ProcessInfo *p)
 {
-	return json_pack("{s:s,s:b,s:I,s:I,s:I,s:o,s:I,s:s,s:o}", "name", p->name, "running", p->running,
-			 "pid", (json_int_t)p->pid, "uid", (json_int_t)p->uid, "restarts",
-			 (json_int_t)p->restarts, "started", time_or_null(p->started_ns), "rss_bytes",
-			 (json_int_t)p->rss_bytes, "sandbox", p->sandbox, "last_exit",
+	return json_pack("{s:s,s:b,s:I,s:I,s:I,s:o,s:I,s:s,s:o}", "name", p->name, "running",
+			 p->running, "pid", (json_int_t)p->pid, "uid", (json_int_t)p->uid,
+			 "restarts", (json_int_t)p->restarts, "started",
+			 time_or_null(p->started_ns), "rss_bytes", (json_int_t)p->rss_bytes,
+			 "sandbox", p->sandbox, "last_exit",
 			 *p->last_exit ? json_string(p->last_exit) : json_null());
 }
 
@@ -67,12 +68,11 @@ json_t *status_json(struct management *m)
 	bool all = true;
 	size_t i;
 	json_t *p, *list = processes(m);
-	json_array_foreach(list, i, p)
-		all = all && json_is_true(json_object_get(p, "running"));
-	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:I}", "name", m->p->conf->name, "status",
-			 all && json_array_size(list) ? "ok" : "degraded", "as_of",
-			 time_or_null(m->status_ns), "processes", list, "devices", states(m), "alerts",
-			 (json_int_t)alerts_active(m), "sessions",
+	json_array_foreach(list, i, p) all = all && json_is_true(json_object_get(p, "running"));
+	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:I}", "name", m->p->conf->name,
+			 "status", all && json_array_size(list) ? "ok" : "degraded", "as_of",
+			 time_or_null(m->status_ns), "processes", list, "devices", states(m),
+			 "alerts", (json_int_t)alerts_active(m), "sessions",
 			 (json_int_t)sessions_count(m->sessions, NULL), "policy_version",
 			 (json_int_t)m->snapshot_version, "records_waiting",
 			 (json_int_t)outbox_waiting(m));
@@ -86,18 +86,21 @@ void status_metrics(struct management *m)
 		counts[devices_at(m->devices, i)->state]++;
 	for (unsigned i = 0; i < DEVICE_STATES; i++) {
 		char labels[48];
-		snprintf(labels, sizeof labels, "state=\"%s\"", device_state_name((enum device_state)i));
+		snprintf(labels, sizeof labels, "state=\"%s\"",
+			 device_state_name((enum device_state)i));
 		process_metric(p, "gemel_devices", labels, counts[i], false,
 			       "devices in the inventory by admission state");
 	}
 	process_metric(p, "gemel_sessions", "", (double)sessions_count(m->sessions, NULL), false,
 		       "log-ins that are open");
-	process_metric(p, "gemel_alerts_active", "", (double)alerts_active(m), false, "active alerts");
+	process_metric(p, "gemel_alerts_active", "", (double)alerts_active(m), false,
+		       "active alerts");
 	process_metric(p, "gemel_records_waiting", "", (double)outbox_waiting(m), false,
 		       "records that the ledger has not taken yet");
 	process_metric(p, "gemel_management_refused_total", "", (double)m->refused, true,
 		       "refusals of devices, log-ins and requests");
-	process_metric(p, "gemel_management_logins_total", "", (double)m->logins, true, "good log-ins");
+	process_metric(p, "gemel_management_logins_total", "", (double)m->logins, true,
+		       "good log-ins");
 	process_metric(p, "gemel_management_certificates_total", "", (double)m->enrolled, true,
 		       "certificates issued to devices");
 }

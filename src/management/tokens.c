@@ -19,10 +19,11 @@ enum { SECRET_BYTES = 32, ID_BYTES = 8, TOKENS_MAX = 20000 };
 #define SPENT_NS (30 * 86400LL * NS_PER_S)
 
 static void put(struct management *m, const char *id, const char *device, const char *secret,
-		int64_t until_ns, bool spent)
+		int64_t until_ns, bool spent, int64_t life_s)
 {
-	json_t *row = json_pack("{s:s,s:s,s:I,s:b}", "device", device, "secret", spent ? "" : secret,
-				"until", (json_int_t)until_ns, "spent", spent);
+	json_t *row = json_pack("{s:s,s:s,s:I,s:b,s:I}", "device", device, "secret",
+				spent ? "" : secret, "until", (json_int_t)until_ns, "spent", spent,
+				"life", (json_int_t)life_s);
 	keep_put_json(m->keep, table, id, row);
 	json_decref(row);
 }
@@ -33,7 +34,7 @@ static const char *text(const json_t *j, const char *key)
 	return s ? s : "";
 }
 
-struct err token_make(struct management *m, struct device *d, const char *actor,
+struct err token_make(struct management *m, struct device *d, const char *actor, int64_t life_s,
 		      char out[TOKEN_TEXT_MAX], int64_t *until_ns)
 {
 	uint8_t id_bytes[ID_BYTES], secret_bytes_[SECRET_BYTES];
@@ -48,9 +49,12 @@ struct err token_make(struct management *m, struct device *d, const char *actor,
 	secret_zero(secret_bytes_, sizeof secret_bytes_);
 	*until_ns = now_of(m) + TOKEN_LIFE_S * NS_PER_S;
 	tokens_void(m, d->id); // one at a time
-	put(m, id, d->id, secret, *until_ns, false);
+	put(m, id, d->id, secret, *until_ns, false, life_s);
 	struct device changed = *d;
-	struct change c = {.step = "invited", .to = d->state, .reason = d->reason, .actor = actor,
+	struct change c = {.step = "invited",
+			   .to = d->state,
+			   .reason = d->reason,
+			   .actor = actor,
 			   .reason_detail = d->reason_detail,
 			   .detail = json_pack("{s:s,s:s}", "token", id, "until",
 					       clock_format(*until_ns, until))};
@@ -78,9 +82,11 @@ struct verdict token_check(struct management *m, const char *id, const char *dev
 	if (!row)
 		v = verdict_bad(REASON_TOKEN_UNKNOWN, "there is no token %.64s", id);
 	else if (spent) // its secret is gone: anyone may learn that it was used
-		v = verdict_bad(REASON_TOKEN_USED, "token %.64s was for %.64s", id, text(row, "device"));
+		v = verdict_bad(REASON_TOKEN_USED, "token %.64s was for %.64s", id,
+				text(row, "device"));
 	else if (!evidence_token_proof(text(row, "secret"), body, n, proof, proof_len))
-		v = verdict_bad(REASON_TOKEN_UNKNOWN, "the proof was not made with token %.64s", id);
+		v = verdict_bad(REASON_TOKEN_UNKNOWN, "the proof was not made with token %.64s",
+				id);
 	else if (until <= now_of(m))
 		v = verdict_bad(REASON_TOKEN_EXPIRED, "token %.64s", id);
 	else if (strcmp(text(row, "device"), device) != 0)
@@ -94,8 +100,16 @@ void token_spend(struct management *m, const char *id)
 {
 	json_t *row = keep_get_json(m->keep, table, id);
 	if (row)
-		put(m, id, text(row, "device"), "", now_of(m), true);
+		put(m, id, text(row, "device"), "", now_of(m), true, 0);
 	json_decref(row);
+}
+
+int64_t token_life(const struct management *m, const char *id)
+{
+	json_t *row = keep_get_json(m->keep, table, id);
+	int64_t life_s = json_integer_value(json_object_get(row, "life"));
+	json_decref(row);
+	return life_s;
 }
 
 struct pick {

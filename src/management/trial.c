@@ -69,7 +69,8 @@ static bool attestation(struct trial *t)
 		snprintf(t->detail, DETAIL_MAX, "no quote on this connection");
 		return false;
 	}
-	snprintf(t->detail, DETAIL_MAX, "the last quote is %lld s old", (long long)(age / NS_PER_S));
+	snprintf(t->detail, DETAIL_MAX, "the last quote is %lld s old",
+		 (long long)(age / NS_PER_S));
 	return age < QUOTE_S * NS_PER_S;
 }
 
@@ -98,8 +99,10 @@ static const struct check {
 	{"session", true, session, "Connect the device: see the agent's log, or telemetry's."},
 	{"identity", false, identity, "Enrol it: `gemel device enrol NAME`."},
 	{"key", false, key, "Restart the agent, so that it connects with its enrolled key."},
-	{"attestation", false, attestation, "See why the agent sends no quote: its log names the TPM."},
-	{"software", false, software, "Add the value to `reference_values`, or install the agent anew."},
+	{"attestation", false, attestation,
+	 "See why the agent sends no quote: its log names the TPM."},
+	{"software", false, software,
+	 "Add the value to `reference_values`, or install the agent anew."},
 	{"batch-key", false, batch_key, "Restart the agent."},
 	{"behaviour", true, behaviour, "See `gemel alert list`, mend it, and wait ten minutes."},
 };
@@ -120,10 +123,10 @@ bool trial_run(struct management *m, const struct device *d, json_t **list, cons
 			*failed = c->name;
 		all &= passed;
 		if (list)
-			json_array_append_new(*list, json_pack("{s:s,s:s,s:s,s:s*}", "name", c->name,
-							       "verdict", passed ? "pass" : "fail",
-							       "detail", t.detail, "fix",
-							       passed ? NULL : c->fix));
+			json_array_append_new(
+				*list, json_pack("{s:s,s:s,s:s,s:s*}", "name", c->name, "verdict",
+						 passed ? "pass" : "fail", "detail", t.detail,
+						 "fix", passed ? NULL : c->fix));
 	}
 	return all;
 }
@@ -144,12 +147,13 @@ static json_t *rung_detail(const struct device *d, enum device_state to, json_t 
 	if (to == DEVICE_TESTED)
 		return json_pack("{s:O}", "checks", list);
 	if (to == DEVICE_ATTESTED && d->target)
-		return json_pack("{s:s}", "note",
-				 "A standard target has no TPM that we could ask: its identity is its TLS "
-				 "certificate, its values are marked as observed by telemetry.");
+		return json_pack(
+			"{s:s}", "note",
+			"A standard target has no TPM that we could ask: its identity is its TLS "
+			"certificate, its values are marked as observed by telemetry.");
 	if (to == DEVICE_ATTESTED)
-		return json_pack("{s:s,s:s,s:o}", "software", d->software, "pcr17", d->pcr17, "quote",
-				 time_or_null(d->attested_ns));
+		return json_pack("{s:s,s:s,s:o}", "software", d->software, "pcr17", d->pcr17,
+				 "quote", time_or_null(d->attested_ns));
 	return NULL;
 }
 
@@ -159,8 +163,11 @@ static struct err fail_test(struct management *m, struct device *d, const char *
 	struct device changed = *d;
 	char detail[80];
 	snprintf(detail, sizeof detail, "test %s did not pass", failed);
-	struct change c = {.step = "test-failed", .to = d->state, .reason = REASON_TEST_FAILED,
-			   .reason_detail = detail, .actor = actor,
+	struct change c = {.step = "test-failed",
+			   .to = d->state,
+			   .reason = REASON_TEST_FAILED,
+			   .reason_detail = detail,
+			   .actor = actor,
 			   .detail = json_pack("{s:O}", "checks", list)};
 	if (d->state >= DEVICE_TESTED && d->state <= DEVICE_PRODUCTION)
 		c.to = DEVICE_QUARANTINE;
@@ -173,7 +180,9 @@ static struct err rise(struct management *m, struct device *d, const char *actor
 		if (d->state != ladder[i].from)
 			continue;
 		struct device changed = *d;
-		struct change c = {.step = ladder[i].step, .to = ladder[i].to, .actor = actor,
+		struct change c = {.step = ladder[i].step,
+				   .to = ladder[i].to,
+				   .actor = actor,
 				   .detail = rung_detail(d, ladder[i].to, list)};
 		changed.held = false;
 		TRY(inventory_change(m, d, &changed, &c));
@@ -195,7 +204,8 @@ struct err trial_promote(struct management *m, struct device *d, const char *act
 		return OK;
 	bool passed = trial_run(m, d, &list, &failed);
 	struct err e = OK;
-	bool told = d->reason == REASON_TEST_FAILED && strstr(d->reason_detail, failed ? failed : "?");
+	bool told =
+		d->reason == REASON_TEST_FAILED && strstr(d->reason_detail, failed ? failed : "?");
 	if (passed)
 		e = rise(m, d, actor, list);
 	else if (by_hand || !told) // by itself once for each cause

@@ -68,7 +68,7 @@ static json_t *interfaces_json(const struct view *v, uint32_t d)
 				      json_time(f->last_change ? f->last_change : f->h.changed_ns));
 		json_put(j, "speed_bps",
 			 f->speed ? json_integer((json_int_t)f->speed) : json_null());
-		json_array_append_new(array, j);
+		json_array_append_new(array, json_named(j, v->state, d, OBJECT_INTERFACE, i));
 	}
 	return array;
 }
@@ -113,6 +113,7 @@ static json_t *routes_json(const struct view *v, const struct forwarding *f, uin
 				  "last_change", json_time(e->h.changed_ns));
 		if (why[0])
 			json_put(j, "why", json_string(why));
+		json_named(j, v->state, d, OBJECT_ENTRY, routes[i].entry);
 		json_array_append_new(array, j);
 	}
 	return array;
@@ -128,15 +129,15 @@ static json_t *neighbours_json(const struct view *v, uint32_t d, bool *truncated
 			*truncated = true;
 			break;
 		}
-		if (n)
-			json_array_append_new(
-				array,
-				json_pack("{s:o,s:o,s:o,s:s,s:o}", "address",
-					  json_address(&id->prefix.address), "interface",
-					  json_interface(v->state, d, id->parent), "mac",
-					  have(&n->h, HAVE_LLADDR) ? json_mac(n->mac) : json_null(),
-					  "state", neighbour_choices[n->state], "last_change",
-					  json_time(n->h.changed_ns)));
+		if (!n)
+			continue;
+		json_t *j = json_pack("{s:o,s:o,s:o,s:s,s:o}", "address",
+				      json_address(&id->prefix.address), "interface",
+				      json_interface(v->state, d, id->parent), "mac",
+				      have(&n->h, HAVE_LLADDR) ? json_mac(n->mac) : json_null(),
+				      "state", neighbour_choices[n->state], "last_change",
+				      json_time(n->h.changed_ns));
+		json_array_append_new(array, json_named(j, v->state, d, OBJECT_NEIGHBOUR, i));
 	}
 	return array;
 }
@@ -179,12 +180,12 @@ static json_t *acls_json(const struct view *v, const struct forwarding *f, uint3
 			if (state_value(v->state, d, OBJECT_RULE, rules[k]))
 				json_array_append_new(list, rule_json(v, d, i, rules[k]));
 		const char *text = catalogue_identity(names(v, d), OBJECT_SET, i)->text;
-		json_array_append_new(
-			array,
-			json_pack("{s:s,s:o,s:i,s:s,s:o}", "chain", strchr(text, ':') + 1, "hook",
-				  s->hook ? json_text(hook_choices[s->hook]) : json_null(),
-				  "priority", (int)s->priority, "default_action",
-				  policy_choices[s->policy], "rules", list));
+		json_t *j = json_pack("{s:s,s:o,s:i,s:s,s:o}", "chain", strchr(text, ':') + 1,
+				      "hook",
+				      s->hook ? json_text(hook_choices[s->hook]) : json_null(),
+				      "priority", (int)s->priority, "default_action",
+				      policy_choices[s->policy], "rules", list);
+		json_array_append_new(array, json_named(j, v->state, d, OBJECT_SET, i));
 	}
 	return array;
 }
@@ -195,14 +196,14 @@ static json_t *lldp_json(const struct view *v, uint32_t d)
 	for (uint32_t i = 0; i < state_count(v->state, d, OBJECT_LLDP); i++) {
 		const struct lldp_value *l = state_value(v->state, d, OBJECT_LLDP, i);
 		const struct identity *id = catalogue_identity(names(v, d), OBJECT_LLDP, i);
-		if (l)
-			json_array_append_new(
-				array,
-				json_pack("{s:o,s:o,s:o,s:o,s:o}", "interface",
-					  json_interface(v->state, d, id->parent), "system_name",
-					  json_text(l->name), "chassis_id", json_text(l->chassis),
-					  "port_id", json_text(l->port), "port_description",
-					  json_text(l->port_description)));
+		if (!l)
+			continue;
+		json_t *j = json_pack("{s:o,s:o,s:o,s:o,s:o}", "interface",
+				      json_interface(v->state, d, id->parent), "system_name",
+				      json_text(l->name), "chassis_id", json_text(l->chassis),
+				      "port_id", json_text(l->port), "port_description",
+				      json_text(l->port_description));
+		json_array_append_new(array, json_named(j, v->state, d, OBJECT_LLDP, i));
 	}
 	return array;
 }

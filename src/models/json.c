@@ -3,6 +3,7 @@
 #include "models/json.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/sabotage.h"
 
 #include <stdio.h>
 
@@ -68,6 +69,15 @@ json_t *json_end(const struct state *s, struct link_end end)
 {
 	return json_pack("{s:o,s:o}", "device", json_device(s, end.device), "interface",
 			 json_interface(s, end.device, end.interface));
+}
+
+json_t *json_named(json_t *row, const struct state *s, uint32_t device, enum object_kind kind,
+		   uint32_t index)
+{
+	char path[STATE_PATH_MAX];
+	if (!sabotaged("record-names"))
+		json_put(row, "record", json_text(state_path(s, device, kind, index, path)));
+	return row;
 }
 
 void json_put(json_t *object, const char *key, json_t *value)

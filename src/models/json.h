@@ -17,6 +17,9 @@ json_t *json_device(const struct state *s, uint32_t device);
 json_t *json_interface(const struct state *s, uint32_t device, uint32_t interface);
 // {"device": ..., "interface": ...}
 json_t *json_end(const struct state *s, struct link_end end);
+// `row` with "record" in it: the path under which the repository has what it says. X.2011 6-data.
+json_t *json_named(json_t *row, const struct state *s, uint32_t device, enum object_kind kind,
+		   uint32_t index);
 // Sets and takes over `value`; a NULL value (memory) is left out.
 void json_put(json_t *object, const char *key, json_t *value);
 // age_ms, stale, incomplete of a device, seen from the view.

@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/ipc/messages.pb-c.h"
 
 #include <stdlib.h>
@@ -82,6 +83,8 @@ static struct err on_feed(struct process *p, const struct ipc_message *msg)
 	struct models *m = p->self;
 	struct state_change change;
 	struct twin *t = m->rebuilding ? &m->incoming : &m->live;
+	if (sabotaged("mirror") && !m->rebuilding)
+		return ack(m);
 	struct err e = state_apply(t->state, msg->bytes, msg->len, &change);
 	if (e.code == ERR_LIMIT) // half a batch is no state: start anew
 		return err_make(ERR_INTERNAL, "%s", e.text);

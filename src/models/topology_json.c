@@ -113,7 +113,7 @@ static json_t *link_end_json(const struct state *s, struct link_end end)
 		state_value(s, end.device, OBJECT_INTERFACE, end.interface);
 	json_put(j, "oper_status", json_text(v ? status_choices[v->oper] : NULL));
 	json_put(j, "admin_status", json_text(v ? status_choices[v->admin] : NULL));
-	return j;
+	return json_named(j, s, end.device, OBJECT_INTERFACE, end.interface);
 }
 
 static json_t *link_json(const struct view *v, const struct topology_link *l)

@@ -75,7 +75,8 @@ static void head_print(const Ipc__Metric *m, struct buf *out)
 	for (const char *c = m->help; *c; c++)
 		if ((unsigned char)*c >= 0x20 && *c != '\\')
 			buf_u8(out, (uint8_t)*c);
-	buf_printf(out, "\n# TYPE %s %s\n", m->name, m->counter ? "counter" : "gauge");
+	buf_printf(out, sabotaged("standard-form") ? "\nTYPE %s is %s\n" : "\n# TYPE %s %s\n", m->name,
+		   m->counter ? "counter" : "gauge");
 }
 
 void prometheus_render(const Ipc__Metrics *const *sets, size_t n, struct buf *out, unsigned *refused)

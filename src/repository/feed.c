@@ -9,12 +9,11 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/gnmi/path.h"
 #include "lib/ipc/messages.pb-c.h"
 
 #include <string.h>
 
-enum { SLICE = 4 << 20, SERIES_ITEMS = 2048 };
+enum { SLICE = FEED_SLICE };
 
 static struct ipc_channel *models(const struct repository *r)
 {
@@ -91,7 +90,9 @@ void feed_publish(struct repository *r, const struct outgoing *o)
 	if (!models(r))
 		return;
 	struct err e = publish(r, o);
-	if (e.code != ERR_NONE && e.code != ERR_BUSY)
+	if (e.code == ERR_BUSY && ipc_backlog(models(r)) > IPC_HIGH)
+		r->feed_lost = true; // not gone, but deaf: what it has would stay wrong
+	else if (e.code != ERR_NONE && e.code != ERR_BUSY)
 		log_error("feed: %s", e.text);
 	pace(r);
 }
@@ -117,8 +118,8 @@ static struct err write_state(struct repository *r, const struct device *d, uint
 }
 
 // Sends points in batches below SLICE; id: STATE_FEED, else FEED.
-static struct err send_state(struct repository *r, const struct device *d,
-			     const struct state_point *points, size_t n, const uint64_t *id)
+struct err feed_send_state(struct repository *r, const struct device *d,
+			   const struct state_point *points, size_t n, const uint64_t *id)
 {
 	enum { MOST = 8192 };
 	for (size_t at = 0; at < n;) {
@@ -158,7 +159,7 @@ static struct err snapshot_step(struct repository *r)
 		struct state_point *points;
 		size_t n;
 		TRY(history_state(r, d, INT64_MAX, a, &points, &n));
-		TRY(send_state(r, d, points, n, NULL));
+		TRY(feed_send_state(r, d, points, n, NULL));
 	}
 	return OK;
 }
@@ -190,6 +191,7 @@ void feed_models_down(struct repository *r)
 {
 	r->models_fed = false;
 	r->next_snapshot = 0;
+	past_forget(r);
 	pace(r);
 }
 
@@ -208,65 +210,9 @@ void feed_drained(struct repository *r, enum process_id peer)
 {
 	if (peer == PROCESS_MODELS) {
 		snapshot(r);
+		past_go_on(r);
 		pace(r);
 	}
-}
-
-// --- time travel
-
-static bool wanted(struct path_pattern *const *patterns, size_t n, const struct series *s)
-{
-	for (size_t i = 0; i < n; i++)
-		if (path_match_under(patterns[i], s->path, s->path_len))
-			return true;
-	return !n;
-}
-
-static struct err state_at(struct repository *r, const Ipc__StateAt *m,
-			   struct path_pattern *const *patterns, size_t n_patterns)
-{
-	for (uint32_t i = 1; i <= r->index.n_devices; i++) {
-		struct device *d = index_device(&r->index, i);
-		scoped(arena) struct arena *a = arena_new((size_t)256 << 20);
-		ENSURE(a, ERR_LIMIT, "no memory for the state of %s", d->name);
-		struct state_point *points;
-		size_t n, kept = 0;
-		TRY(history_state(r, d, m->time_ns, a, &points, &n));
-		for (size_t k = 0; k < n; k++)
-			if (wanted(patterns, n_patterns, index_series(&r->index, points[k].series)))
-				points[kept++] = points[k];
-		TRY(send_state(r, d, points, kept, &m->id));
-	}
-	return OK;
-}
-
-struct err feed_state_at(struct repository *r, const struct ipc_message *msg)
-{
-	enum { MOST = 64 };
-	struct err e = OK;
-	Ipc__StateAt *m = IPC_UNPACK(state_at, msg, r->p->scratch, &e);
-	if (!m)
-		return e;
-	struct path_pattern *patterns[MOST];
-	size_t n = 0;
-	if (m->n_patterns > MOST)
-		e = err_make(ERR_USAGE, "at most %d patterns", MOST);
-	for (; e.code == ERR_NONE && n < m->n_patterns; n++) {
-		e = path_pattern_new(m->patterns[n], &patterns[n]);
-		if (e.code != ERR_NONE)
-			break;
-	}
-	if (e.code == ERR_NONE)
-		e = state_at(r, m, patterns, n);
-	for (size_t i = 0; i < n; i++)
-		path_pattern_free(patterns[i]);
-	Ipc__StateEnd end = IPC__STATE_END__INIT;
-	end.id = m->id;
-	end.time_ns = m->time_ns;
-	end.revision = r->revision;
-	if (e.code != ERR_NONE)
-		end.error = (char *)(uintptr_t)e.text;
-	return process_send(r->p, PROCESS_MODELS, IPC_STATE_END, &end.base);
 }
 
 // --- to people

@@ -5,6 +5,8 @@
 
 #include "repository/repository.h"
 
+enum { FEED_SLICE = 4 << 20 }; // so much waits for models before more is made
+
 // One point of a device's state.
 struct state_point {
 	uint32_t series;
@@ -13,6 +15,10 @@ struct state_point {
 	struct batch_value value;
 	bool deleted;
 };
+
+// Sends points in messages of a bounded size; id: STATE_FEED, else FEED. feed.c
+MUST_USE struct err feed_send_state(struct repository *r, const struct device *d,
+				    const struct state_point *points, size_t n, const uint64_t *id);
 
 // The device's live series at `time_ns` (INT64_MAX: now), each its latest value not after it, in
 // ascending series. *points is `a`'s. history.c

@@ -408,6 +408,13 @@ struct err flush_all(struct repository *r)
 	return flush(r, SIZE_MAX);
 }
 
+struct err flush_device_now(struct repository *r, struct device *d)
+{
+	if (journal_pending(r->journal))
+		TRY(journal_sync(r->journal));
+	return commit_devices(r, &d, 1);
+}
+
 struct err flush_now(struct repository *r)
 {
 	enum { MOST = 16 };

@@ -64,7 +64,7 @@ static bool same_as_last(const struct series *s, const struct batch_value *v)
 	return s->text_len == v->s.len && !memcmp(s->last.text, v->s.bytes, v->s.len);
 }
 
-static struct err set_last(struct series *s, const struct batch_value *v)
+static struct err set_last(struct device *d, struct series *s, const struct batch_value *v)
 {
 	uint8_t *text = NULL;
 	if (value_is_text(v->type)) {
@@ -73,10 +73,13 @@ static struct err set_last(struct series *s, const struct batch_value *v)
 		memcpy(text, v->s.bytes ? v->s.bytes : (const uint8_t *)"", v->s.len);
 		text[v->s.len] = 0;
 	}
-	if (s->type >= VALUE_STRING)
+	if (s->type >= VALUE_STRING) {
+		d->text_bytes -= s->text_len;
 		free(s->last.text);
+	}
 	s->type = (uint8_t)v->type;
 	s->text_len = text ? v->s.len : 0;
+	d->text_bytes += s->text_len;
 	if (text)
 		s->last.text = text;
 	else
@@ -137,7 +140,7 @@ struct err head_append(struct index *x, struct device *d, struct series *s, uint
 		return OK;
 	}
 	if (v && kind != SAME)
-		TRY(set_last(s, v));
+		TRY(set_last(d, s, v));
 	s->flags &= (uint8_t)~(SERIES_ABSOLUTE | SERIES_DELETED);
 	s->flags |= v ? SERIES_LIVE : SERIES_LIVE | SERIES_DELETED;
 	s->time_ns = time_ns;
@@ -181,8 +184,7 @@ void head_reset(struct index *x, struct device *d)
 		struct series *s = index_series(x, d->series[i]);
 		free(s->head);
 		s->head = NULL;
-		s->head_len = s->head_cap = s->head_tick = 0;
-		s->head_n = 0;
+		s->head_n = s->head_len = s->head_cap = s->head_tick = 0;
 		s->flags |= SERIES_ABSOLUTE;
 	}
 	x->head_bytes -= d->head_bytes;
@@ -195,13 +197,13 @@ void head_reset(struct index *x, struct device *d)
 	d->oldest_segment = 0;
 }
 
-struct err head_restore(struct series *s, int64_t time_ns, uint64_t revision,
+struct err head_restore(struct device *d, struct series *s, int64_t time_ns, uint64_t revision,
 			const struct batch_value *value)
 {
 	if ((s->flags & SERIES_LIVE) && time_ns < s->time_ns)
 		return OK;
 	if (value)
-		TRY(set_last(s, value));
+		TRY(set_last(d, s, value));
 	s->flags |= SERIES_LIVE | SERIES_ABSOLUTE;
 	s->flags &= (uint8_t)~SERIES_DELETED;
 	if (!value)

@@ -14,21 +14,28 @@
 // sends): so far back they are looked for.
 static const int64_t late_ns = 3600 * NS_PER_S;
 
+struct best { // of one series: the latest point so far, with memory of its own for a text
+	struct state_point p;
+	uint8_t *text;
+	uint32_t cap;
+	bool any;
+};
+
 struct reading {
 	struct repository *r;
 	struct device *d;
-	struct arena *a;
+	struct arena *a, *heads; // heads: reset for each of them, when only the best point stays
 	int64_t from, to;
 	uint32_t series; // 0: all
 	uint64_t after;  // only rows of later commits; 0: all
 	// either: the best point for each series of the device
-	struct state_point **best; // by position in d->series
+	struct best *best; // by position in d->series
 	// or: a list of one series' points
 	struct state_point *list;
 	size_t n, cap;
 };
 
-static struct state_point **place(const struct reading *q, uint32_t series)
+static struct best *place(const struct reading *q, uint32_t series)
 {
 	uint32_t low = 0, high = q->d->n_series;
 	while (low < high) {
@@ -41,23 +48,42 @@ static struct state_point **place(const struct reading *q, uint32_t series)
 	return low < q->d->n_series && q->d->series[low] == series ? &q->best[low] : NULL;
 }
 
+// The row that a text was read from does not stay.
+static struct err keep_text(struct reading *q, struct best *b)
+{
+	struct batch_value *v = &b->p.value;
+	if (b->p.deleted || v->type < VALUE_STRING)
+		return OK;
+	if (v->s.len > b->cap || !b->text) {
+		b->cap = v->s.len + v->s.len / 2 + 16;
+		b->text = arena_alloc(q->a, b->cap);
+		ENSURE(b->text, ERR_LIMIT, "the state of %s is too large", q->d->name);
+	}
+	if (v->s.len)
+		memcpy(b->text, v->s.bytes, v->s.len);
+	v->s.bytes = b->text;
+	return OK;
+}
+
+static struct err take_best(struct reading *q, const struct state_point *p)
+{
+	struct best *b = place(q, p->series);
+	ENSURE(b, ERR_CORRUPT, "a chunk of %s holds series %u, which is another's", q->d->name,
+	       p->series);
+	if (b->any && (b->p.time_ns > p->time_ns ||
+		       (b->p.time_ns == p->time_ns && b->p.revision > p->revision)))
+		return OK;
+	b->any = true;
+	b->p = *p;
+	return keep_text(q, b);
+}
+
 static struct err take(struct reading *q, const struct state_point *p)
 {
 	if (p->time_ns > q->to || p->time_ns < q->from)
 		return OK;
-	if (q->best) {
-		struct state_point **at = place(q, p->series);
-		ENSURE(at, ERR_CORRUPT, "a chunk of %s holds series %u, which is another's",
-		       q->d->name, p->series);
-		if (*at && ((*at)->time_ns > p->time_ns ||
-			    ((*at)->time_ns == p->time_ns && (*at)->revision > p->revision)))
-			return OK;
-		if (!*at)
-			*at = arena_alloc(q->a, sizeof **at);
-		ENSURE(*at, ERR_LIMIT, "the state of %s is too large", q->d->name);
-		**at = *p;
-		return OK;
-	}
+	if (q->best)
+		return take_best(q, p);
 	if (q->n == q->cap) {
 		size_t cap = q->cap ? q->cap * 2 : 256;
 		struct state_point *grown = arena_alloc(q->a, cap * sizeof *grown);
@@ -71,13 +97,13 @@ static struct err take(struct reading *q, const struct state_point *p)
 	return OK;
 }
 
-static struct err read_columns(struct reading *q, const struct chunk *c)
+static struct err read_columns(struct reading *q, const struct chunk *c, struct arena *a)
 {
 	for (size_t i = 0; i < c->n_columns; i++) {
 		if (q->series && c->columns[i].series != q->series)
 			continue;
 		struct chunk_point *points;
-		TRY(chunk_read_column(c, &c->columns[i], q->a, &points));
+		TRY(chunk_read_column(c, &c->columns[i], a, &points));
 		for (uint32_t k = 0; k < c->columns[i].n; k++) {
 			const struct chunk_tick *t = &c->ticks[points[k].tick];
 			const struct state_point p = {c->columns[i].series, t->time_ns, t->revision,
@@ -88,31 +114,74 @@ static struct err read_columns(struct reading *q, const struct chunk *c)
 	return OK;
 }
 
-static struct err read_row(void *ctx, const struct store_row *row, bool *more)
+static bool of_interest(const struct reading *q, const struct row_info *i)
 {
-	struct reading *q = ctx;
+	return i->t0 <= q->to && i->t1 >= q->from && i->version > q->after &&
+	       (!q->series || (q->series >= i->series_first && q->series <= i->series_last));
+}
+
+// Points are kept in q's arena; the row itself, when a list needs its texts, too.
+static struct err read_row(struct reading *q, const struct store_row *row)
+{
+	enum { ROW_MOST = 256 << 20 };
 	struct row_info info;
 	const uint8_t *plain;
 	size_t n;
 	struct chunk chunk;
+	scoped(arena) struct arena *own = q->best ? arena_new(ROW_MOST) : NULL;
+	struct arena *a = q->best ? own : q->a;
+	ENSURE(a, ERR_LIMIT, "no memory for a chunk of %s", q->d->name);
+	TRY(row_open(q->r->keys, row, a, &info, &plain, &n));
+	TRY(chunk_read(plain, n, (enum chunk_codec)info.codec, a, &chunk));
+	return read_columns(q, &chunk, a);
+}
+
+struct keys { // of rows that are of interest: found by their heads, read one by one
+	struct reading *q;
+	struct buf list; // u8 length, key
+};
+
+static struct err note_key(void *ctx, const struct store_row *row, bool *more)
+{
+	struct keys *k = ctx;
+	struct row_info info;
 	(void)more;
 	TRY(row_info_read(row, &info));
-	if (info.t0 > q->to || info.t1 < q->from || info.version <= q->after ||
-	    (q->series && (q->series < info.series_first || q->series > info.series_last)))
+	if (!of_interest(k->q, &info))
 		return OK;
-	TRY(row_open(q->r->keys, row, q->a, &info, &plain, &n));
-	TRY(chunk_read(plain, n, (enum chunk_codec)info.codec, q->a, &chunk));
-	return read_columns(q, &chunk);
+	buf_u8(&k->list, (uint8_t)row->key_len);
+	buf_append(&k->list, row->key, row->key_len);
+	return buf_check(&k->list, "rows to be read");
+}
+
+static struct err read_keys(struct keys *k, enum store_table table)
+{
+	struct cursor c = cursor_over(k->list.len ? k->list.data : (const uint8_t *)"", k->list.len);
+	while (cursor_left(&c)) {
+		struct store_row row = {.table = table, .domain = k->q->d->domain,
+					.device = k->q->d->number, .key_len = cursor_u8(&c)};
+		scoped(arena) struct arena *a = arena_new(STORE_BODY_MAX + 4096);
+		row.key = cursor_take(&c, row.key_len);
+		ENSURE(a && row.key, ERR_LIMIT, "no memory for a row");
+		TRY(store_get(k->q->r->store, &row, a));
+		TRY(read_row(k->q, &row));
+	}
+	return OK;
 }
 
 static struct err read_chunks(struct reading *q, int64_t from)
 {
 	uint8_t key[8];
 	key_time(key, from);
+	struct keys k = {.q = q, .list = {.limit = (size_t)64 << 20}};
 	const struct store_scan scan = {.table = STORE_CHUNK, .domain = q->d->domain,
 					.device = q->d->number, .from = key, .from_len = sizeof key,
-					.each = read_row, .ctx = q};
-	return store_scan(q->r->store, &scan);
+					.heads_only = true, .each = note_key, .ctx = &k};
+	struct err e = store_scan(q->r->store, &scan);
+	if (e.code == ERR_NONE)
+		e = read_keys(&k, STORE_CHUNK);
+	buf_clear(&k.list);
+	return e;
 }
 
 static struct err read_head(struct reading *q, uint32_t number)
@@ -120,7 +189,10 @@ static struct err read_head(struct reading *q, uint32_t number)
 	const struct series *s = index_series(&q->r->index, number);
 	if (!s->head_n)
 		return OK;
-	struct chunk_point *points = arena_alloc(q->a, s->head_n * sizeof *points);
+	if (q->heads)
+		arena_reset(q->heads);
+	struct chunk_point *points =
+		arena_alloc(q->heads ? q->heads : q->a, s->head_n * sizeof *points);
 	ENSURE(points, ERR_LIMIT, "no memory for the head of %s", s->path);
 	head_points(s, points);
 	for (uint32_t i = 0; i < s->head_n; i++) {
@@ -155,7 +227,9 @@ static struct err frame_row(void *ctx, const struct store_row *row, bool *more)
 	f->found = true;
 	f->t1 = t1;
 	f->version = version;
-	return read_row(f->q, row, more);
+	struct row_info info;
+	TRY(row_info_read(row, &info));
+	return of_interest(f->q, &info) ? read_row(f->q, row) : OK;
 }
 
 static struct err read_frame(struct reading *q, struct frame_scan *f)
@@ -175,8 +249,8 @@ static struct err collect(struct reading *q, struct state_point **points, size_t
 	ENSURE(out, ERR_LIMIT, "the state of %s is too large", q->d->name);
 	*n = 0;
 	for (uint32_t i = 0; i < q->d->n_series; i++)
-		if (q->best[i] && !q->best[i]->deleted)
-			out[(*n)++] = *q->best[i];
+		if (q->best[i].any && !q->best[i].p.deleted)
+			out[(*n)++] = q->best[i].p;
 	*points = out;
 	return OK;
 }
@@ -200,7 +274,7 @@ static struct err state_now(struct repository *r, struct device *d, struct arena
 static struct err stored_state(struct reading *q)
 {
 	struct frame_scan f = {.q = q, .t1 = INT64_MIN};
-	q->best = arena_alloc(q->a, (q->d->n_series + 1) * sizeof(*q->best));
+	q->best = arena_alloc(q->a, (q->d->n_series + 1) * sizeof *q->best);
 	ENSURE(q->best, ERR_LIMIT, "the state of %s is too large", q->d->name);
 	TRY(read_frame(q, &f));
 	q->after = f.version;
@@ -213,7 +287,10 @@ struct err history_state(struct repository *r, struct device *d, int64_t time_ns
 {
 	if (time_ns == INT64_MAX)
 		return state_now(r, d, a, points, n);
-	struct reading q = {.r = r, .d = d, .a = a, .from = INT64_MIN, .to = time_ns};
+	scoped(arena) struct arena *heads = arena_new(CHUNK_POINTS_MAX * sizeof(struct chunk_point));
+	struct reading q = {.r = r, .d = d, .a = a, .heads = heads, .from = INT64_MIN,
+			    .to = time_ns};
+	ENSURE(heads, ERR_LIMIT, "no memory for the state of %s", d->name);
 	TRY(stored_state(&q));
 	for (uint32_t i = 0; i < d->n_series; i++)
 		TRY(read_head(&q, d->series[i]));
@@ -227,10 +304,10 @@ struct err history_restore(struct repository *r, struct device *d)
 	struct reading q = {.r = r, .d = d, .a = a, .from = INT64_MIN, .to = INT64_MAX};
 	TRY(stored_state(&q));
 	for (uint32_t i = 0; i < d->n_series; i++) {
-		const struct state_point *p = q.best[i];
-		if (!p)
+		const struct state_point *p = &q.best[i].p;
+		if (!q.best[i].any)
 			continue;
-		TRY(head_restore(index_series(&r->index, d->series[i]), p->time_ns, p->revision,
+		TRY(head_restore(d, index_series(&r->index, d->series[i]), p->time_ns, p->revision,
 				 p->deleted ? NULL : &p->value));
 		if (p->time_ns > d->last_ns)
 			d->last_ns = p->time_ns;

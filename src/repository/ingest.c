@@ -16,7 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SYNC_BYTES = 4 << 20 };
+enum {
+	SYNC_BYTES = 4 << 20,
+	TEXT_MAX = 32 << 20,	  // bytes of a device's latest values, what comes included
+	DELETIONS_MAX = 4 << 20, // series that the deletions of one batch may look at
+};
 
 // --- telemetry's numbers
 
@@ -93,6 +97,8 @@ struct work {
 	struct batch_head head;
 	uint8_t hash[BATCH_HASH];
 	bool untold;   // models does not know all its series
+	size_t text;	// bytes of its values
+	size_t deletions; // series that they look at
 	uint8_t *copy; // of the message, in the outbox: the FEED
 	size_t n;
 	const char *detail; // of a refusal
@@ -121,6 +127,23 @@ static void put_be(uint8_t *at, uint64_t v, unsigned n)
 	}
 }
 
+// What one device may cost, in memory and in time: the others must not feel it. X.2011 8.2.2-1.
+static struct err price(struct repository *r, struct work *w, const struct batch_record *rec,
+			const struct series *s, const char **refused)
+{
+	size_t count = 0;
+	if (rec->value.type >= VALUE_STRING)
+		w->text += rec->value.s.len;
+	if (rec->op == BATCH_DELETE)
+		TRY(index_under_count(&r->index, w->d, s->path, s->path_len, &count));
+	w->deletions += count;
+	if (w->d->text_bytes + w->text > TEXT_MAX)
+		*refused = "value-quota";
+	else if (w->deletions > DELETIONS_MAX)
+		*refused = "deletion-quota";
+	return OK;
+}
+
 // Reads, translates and hashes all records. *refused: the reason, in one word.
 static struct err walk_records(struct repository *r, struct work *w, struct cursor *c,
 			       const char **refused)
@@ -147,6 +170,11 @@ static struct err walk_records(struct repository *r, struct work *w, struct curs
 			*refused = "collection-outside-grant"; // X.2011 8.3.1-2
 			w->detail = series->path;
 			return OK;
+		}
+		if (rec->value.type >= VALUE_STRING || rec->op == BATCH_DELETE) {
+			TRY(price(r, w, rec, series, refused));
+			if (*refused)
+				return OK;
 		}
 		w->untold |= !series->told;
 		batch_canonical_add(r->canonical, rec->op, rec->time_ns, series->path,
@@ -280,6 +308,8 @@ static struct err queue(struct repository *r, const struct work *w, size_t feed)
 
 static struct err take_in(struct repository *r, struct work *w, size_t feed)
 {
+	if (!head_fits(w->d, w->head.count, w->n))
+		TRY(flush_device_now(r, w->d));
 	if (w->chain && (w->head.flags & BATCH_SIGNED))
 		chain_advance(w->chain, w->head.seq, w->hash);
 	stamp(r, w);

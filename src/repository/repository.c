@@ -87,6 +87,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	struct repository *r = ctx;
 	int64_t now = clock_mono_ns();
 	(void)fd, (void)what;
+	if (r->feed_lost)
+		must(err_make(ERR_INTERNAL, "models does not read"), "feed");
 	if (!r->read_only)
 		must(flush_housekeeping(r), "flush");
 	must(ledger_tick(r->ledger), "ledger");
@@ -182,7 +184,7 @@ static struct err on_feed_ack(struct process *p, const struct ipc_message *m)
 
 static struct err on_state_at(struct process *p, const struct ipc_message *m)
 {
-	return feed_state_at(repository_of(p), m);
+	return past_state_at(repository_of(p), m);
 }
 
 static struct err on_record(struct process *p, const struct ipc_message *m)

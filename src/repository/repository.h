@@ -77,6 +77,7 @@ struct repository {
 	bool models_fed; // its snapshot is complete: live feeds follow
 	unsigned feed_life; // counts models' channels, from 1
 	bool paused;     // telemetry, for models' sake
+	bool feed_lost;  // models was sent less than it must know
 	uint32_t next_snapshot; // device whose state is sent next; 0: none
 	// policy
 	struct access_policy *policy;
@@ -100,6 +101,7 @@ struct repository {
 	uint64_t checkpointed; // commits at the last checkpoint of the store
 	uint64_t events_held;
 	struct scrub *scrub; // a verification under way
+	struct past *past;   // moments that models has asked for
 	struct counters count;
 };
 
@@ -151,6 +153,7 @@ MUST_USE struct err ingest_apply(struct repository *r, struct device *d,
 // --- flush.c: heads into chunks
 MUST_USE struct err flush_all(struct repository *r);
 MUST_USE struct err flush_now(struct repository *r); // some of those that are due
+MUST_USE struct err flush_device_now(struct repository *r, struct device *d);
 bool flush_urgent(const struct repository *r);	     // it cannot wait for the next tick
 MUST_USE struct err flush_housekeeping(struct repository *r);
 
@@ -158,13 +161,18 @@ MUST_USE struct err flush_housekeeping(struct repository *r);
 void feed_publish(struct repository *r, const struct outgoing *o);
 void feed_models_up(struct repository *r);
 void feed_drained(struct repository *r, enum process_id peer);
-MUST_USE struct err feed_state_at(struct repository *r, const struct ipc_message *m);
 void feed_event(struct repository *r, const char *type, const char *subject, const char *json,
 		const char *class_name);
 
 void feed_policy(struct repository *r);	      // the snapshot, to models
 void feed_telemetry_up(struct repository *r); // a new channel reads, whatever the old one did
 void feed_models_down(struct repository *r);
+
+// --- past.c: the network as it was, for models
+MUST_USE struct err past_state_at(struct repository *r, const struct ipc_message *m);
+void past_go_on(struct repository *r);
+void past_forget(struct repository *r); // models is gone
+void past_stop(struct repository *r);
 
 // --- scrub.c: a verification beside the work, in slices
 MUST_USE struct err scrub_start(struct repository *r); // goes on, when one is under way

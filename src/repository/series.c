@@ -331,39 +331,77 @@ static int compare_paths(const void *a, const void *b, void *ctx)
 		      index_series(x, *(const uint32_t *)b)->path);
 }
 
+// Where `path` stands among the first `n` of the ordered ones, or would.
+static uint32_t position(const struct index *x, const struct device *d, uint32_t n, const char *path)
+{
+	uint32_t low = 0, high = n;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (strcmp(index_series(x, d->sorted[middle])->path, path) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+// A few new ones are put in their places; many are sorted with all others.
 static struct err sort(struct index *x, struct device *d)
 {
+	enum { FEW = 64 };
 	if (d->n_sorted == d->n_series)
 		return OK;
-	uint32_t *sorted = realloc(d->sorted, d->n_series * sizeof *sorted);
-	ENSURE(sorted, ERR_LIMIT, "no memory to order the paths of %s", d->name);
-	d->sorted = sorted;
-	memcpy(sorted, d->series, d->n_series * sizeof *sorted);
-	qsort_r(sorted, d->n_series, sizeof *sorted, compare_paths, x);
-	d->n_sorted = d->n_series;
+	if (d->n_series > d->cap_sorted) {
+		uint32_t *sorted = realloc(d->sorted, d->cap_series * sizeof *sorted);
+		ENSURE(sorted, ERR_LIMIT, "no memory to order the paths of %s", d->name);
+		d->sorted = sorted;
+		d->cap_sorted = d->cap_series;
+	}
+	if (d->n_series - d->n_sorted > FEW) {
+		memcpy(d->sorted, d->series, d->n_series * sizeof *d->sorted);
+		qsort_r(d->sorted, d->n_series, sizeof *d->sorted, compare_paths, x);
+		d->n_sorted = d->n_series;
+	}
+	for (; d->n_sorted < d->n_series; d->n_sorted++) {
+		uint32_t number = d->series[d->n_sorted];
+		uint32_t at = position(x, d, d->n_sorted, index_series(x, number)->path);
+		memmove(d->sorted + at + 1, d->sorted + at, (d->n_sorted - at) * sizeof *d->sorted);
+		d->sorted[at] = number;
+	}
 	return OK;
 }
 
 struct err index_under(struct index *x, struct device *d, const char *path, size_t n,
 		       void (*each)(void *ctx, uint32_t number, struct series *s), void *ctx)
 {
+	char start[BATCH_PATH_MAX + 1];
+	ENSURE(n <= BATCH_PATH_MAX, ERR_USAGE, "a path of %zu bytes", n);
+	memcpy(start, path, n);
+	start[n] = 0;
 	TRY(sort(x, d));
-	uint32_t low = 0, high = d->n_sorted;
-	while (low < high) { // the first whose text is not below `path`
-		uint32_t middle = low + (high - low) / 2;
-		if (strncmp(index_series(x, d->sorted[middle])->path, path, n) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < d->n_sorted; low++) {
-		struct series *s = index_series(x, d->sorted[low]);
+	for (uint32_t i = position(x, d, d->n_sorted, start); i < d->n_sorted; i++) {
+		struct series *s = index_series(x, d->sorted[i]);
 		if (strncmp(s->path, path, n) != 0)
 			break;
 		char next = s->path[n];
 		if (!n || !next || next == '/' || next == '[' || (n == 1 && *path == '/'))
-			each(ctx, d->sorted[low], s);
+			each(ctx, d->sorted[i], s);
 	}
+	return OK;
+}
+
+struct err index_under_count(struct index *x, struct device *d, const char *path, size_t n,
+			     size_t *count)
+{
+	char edge[BATCH_PATH_MAX + 2];
+	ENSURE(n <= BATCH_PATH_MAX, ERR_USAGE, "a path of %zu bytes", n);
+	TRY(sort(x, d));
+	memcpy(edge, path, n);
+	edge[n] = 0;
+	uint32_t first = position(x, d, d->n_sorted, edge);
+	edge[n] = (char)0xff; // behind everything that begins so: paths are UTF-8, which has no 0xff
+	edge[n + 1] = 0;
+	*count = position(x, d, d->n_sorted, edge) - first;
 	return OK;
 }
 

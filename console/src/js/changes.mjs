@@ -3,7 +3,7 @@
 // change of each link and node. One sentence each.
 import { get, itemsOf } from "./api.mjs";
 import { onEvent, pastEvents } from "./events.mjs";
-import { timeOf } from "./format.mjs";
+import { shortHashes, timeOf } from "./format.mjs";
 
 // What changes the network or what is known of it; log-ins, reads and commits do not.
 const kinds = ["topology.", "forwarding.", "device.", "integrity.", "alert.", "process.", "policy.", "incident."];
@@ -34,7 +34,7 @@ export function sentence(event) {
 		return `alert ${data.kind ?? ""} ${subject}${data.detail ? `: ${data.detail}` : ""}`;
 	if (type === "device.state")
 		return `${subject} is ${data.state ?? data.to ?? "in another state"}${data.reason ? `: ${data.reason}` : ""}`;
-	const told = data.text ?? data.reason ?? data.why ?? data.detail ?? data.state ?? "";
+	const told = [data.text, data.reason, data.why, data.detail, data.state].find(t => typeof t === "string" && t);
 	return `${type.replaceAll(/[._]/g, " ")}${subject ? ` ${subject}` : ""}${told ? `: ${told}` : ""}`;
 }
 
@@ -43,7 +43,7 @@ function add(ms, text, where) {
 	const second = Math.floor(ms / 1000);
 	if (!Number.isFinite(ms) || [-1, 0, 1].some(d => found.has(`${second + d} ${text}`)))
 		return false;
-	found.set(`${second} ${text}`, { ms, text, where });
+	found.set(`${second} ${text}`, { ms, text: shortHashes(text), where });
 	return true;
 }
 

@@ -91,6 +91,9 @@ export function percent(share) {
 	return p > 0 && p < 1 ? "<1 %" : `${Math.round(p)} %`;
 }
 
+// Hashes are for comparing: their beginning tells them apart.
+export const shortHashes = text => text.replace(/\b([0-9a-f]{12})[0-9a-f]{20,}\b/g, "$1\u2026");
+
 const acronyms = { bps: "bit/s", id: "id", url: "URL", tls: "TLS", tpm: "TPM", mac: "MAC", mtu: "MTU" };
 
 // "last_change" -> "last change"
@@ -108,5 +111,8 @@ export function plain(value) {
 		return "no";
 	if (Array.isArray(value) && value.every(v => typeof v !== "object"))
 		return value.length ? value.join(", ") : "none";
-	return typeof value === "object" ? JSON.stringify(value) : String(value);
+	if (typeof value !== "object")
+		return String(value);
+	const flat = !Array.isArray(value) && Object.values(value).every(v => typeof v !== "object");
+	return flat ? Object.entries(value).map(([k, v]) => `${words(k)} ${v}`).join(", ") : JSON.stringify(value);
 }

@@ -70,11 +70,12 @@ export function facts(rows) {
 export function restOf(object, shown) {
 	return Object.entries(object ?? {})
 		.filter(([key]) => !shown.includes(key) && !["as_of", "age_ms", "revision"].includes(key))
-		.map(([key, value]) => [words(key), value && typeof value === "object" && !plainList(value)
+		.map(([key, value]) => [words(key), isDeep(value)
 			? h("pre", { class: "json" }, JSON.stringify(value, null, 1)) : plain(value)]);
 }
 
-const plainList = value => Array.isArray(value) && value.every(v => typeof v !== "object");
+const isDeep = value => value !== null && typeof value === "object" &&
+	Object.values(value).some(v => v !== null && typeof v === "object");
 
 // Whether a part was last drawn from the same answer, but for its age: then it is left alone, with whatever
 // has the focus in it.

@@ -181,7 +181,8 @@ struct access_decision access_decide(const struct access_policy *policy,
 	struct question q = {who, what, action, ACCESS_KINDS};
 	struct access_decision d;
 	if (sabotaged("access"))
-		return (struct access_decision){.permit = true, .policy = "none", .fact = "sabotaged"};
+		return (struct access_decision){
+			.permit = true, .policy = "none", .fact = "sabotaged"};
 	if (!policy)
 		return refuse("none", "no policy yet: management has not sent it");
 	for (unsigned i = 0; what->kind && i < ACCESS_KINDS; i++)

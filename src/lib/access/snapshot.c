@@ -139,8 +139,8 @@ struct err access_policy_load(const uint8_t *bytes, size_t n, const uint8_t *pub
 	int64_t made = (int64_t)cursor_be64(&c);
 	unsigned rules = cursor_be16(&c);
 	ENSURE(!c.failed && made >= 0, ERR_PEER, "the policy snapshot is malformed");
-	ENSURE(rules <= ACCESS_RULES_MAX, ERR_PEER,
-	       "the policy snapshot has %u rules; at most %d", rules, ACCESS_RULES_MAX);
+	ENSURE(rules <= ACCESS_RULES_MAX, ERR_PEER, "the policy snapshot has %u rules; at most %d",
+	       rules, ACCESS_RULES_MAX);
 	struct access_policy *p = calloc(1, sizeof *p + rules * sizeof *p->rules);
 	ENSURE(p, ERR_LIMIT, "no memory for the policy");
 	*p = (struct access_policy){.version = version, .made_ns = made, .refreshed_ns = made};

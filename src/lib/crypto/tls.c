@@ -219,7 +219,8 @@ static struct err set_protocol(SSL_CTX *ctx)
 	// No partial writes: libevent goes on to its next block after one, and the rest is lost.
 	SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_max_cert_list(ctx, X509_CHAIN_MAX * X509_DER_MAX);
-	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+	if (SSL_CTX_set_min_proto_version(ctx, sabotaged("tls-version") ? TLS1_2_VERSION
+							     : TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
 	    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:"
@@ -229,6 +230,15 @@ static struct err set_protocol(SSL_CTX *ctx)
 					   "RSA-PSS+SHA384") != 1)
 		return crypto_error(ERR_INTERNAL, "TLS 1.3 could not be set up");
 	return OK;
+}
+
+// For the test that must see plaintext then: HTTP/2 between programs of this build, unencrypted.
+static void expose(SSL_CTX *ctx)
+{
+	SSL_CTX_set_security_level(ctx, 0);
+	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	(void)SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	(void)SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-NULL-SHA");
 }
 
 static void set_verification(struct tls_context *c)
@@ -259,6 +269,8 @@ static struct err fill(struct tls_context *c, const struct tls_conf *conf)
 		return crypto_error(ERR_INTERNAL, "TLS could not be set up");
 	TRY(set_protocol(c->ctx));
 	set_verification(c);
+	if (conf->alpn && strcmp(conf->alpn[0], "h2") == 0 && sabotaged("confidentiality"))
+		expose(c->ctx);
 	return set_alpn(c, conf->alpn);
 }
 

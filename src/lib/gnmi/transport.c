@@ -5,6 +5,8 @@
 
 #include "lib/gnmi/transport_internal.h"
 
+#include "lib/base/sabotage.h"
+
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -18,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINGER_S = 5, READ_AT_ONCE = 128 << 10 };
+// libevent reserves a block of this and its own head for each connection, rounded up to a power of
+// two, whether anything comes or not; a TLS record is 16 KiB.
+enum { LINGER_S = 5, READ_AT_ONCE = (16 << 10) - 128, WRITE_AT_ONCE = 128 << 10 };
 
 struct socket_transport {
 	struct transport common;
@@ -183,7 +187,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 				   : err_make(ERR_PEER, "closed before the connection was open"));
 	} else if (what & BEV_EVENT_TIMEOUT) {
 		socket_end(s, err_make(ERR_PEER, "does not read what was sent"));
-	} else {
+	} else if (!sabotaged("transit-integrity") || !s->open) { // X.2011 8.2.1-2
 		socket_end(s, socket_error(s));
 	}
 	socket_leave(s);
@@ -284,7 +288,7 @@ struct transport *transport_bufferevent(struct bufferevent *bev)
 	bufferevent_setwatermark(bev, EV_READ, 0, READ_AT_ONCE);
 	bufferevent_setwatermark(bev, EV_WRITE, TRANSPORT_LOW, 0);
 	bufferevent_set_max_single_read(bev, READ_AT_ONCE);
-	bufferevent_set_max_single_write(bev, READ_AT_ONCE);
+	bufferevent_set_max_single_write(bev, WRITE_AT_ONCE);
 	return &s->common;
 }
 

@@ -226,7 +226,8 @@ struct err pins_check(const struct pins *p, const struct checkpoint *c,
 struct err pins_advance(struct pins *p, const struct checkpoint *c,
 			const struct merkle_proof *proof)
 {
-	TRY(pins_check(p, c, proof));
+	if (!sabotaged("witness"))
+		TRY(pins_check(p, c, proof));
 	const struct checkpoint *seen = find(p, c->origin);
 	if (seen && seen->size == c->size)
 		return OK;

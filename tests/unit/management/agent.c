@@ -43,7 +43,7 @@ void agent_trust(struct agent *a, struct conf_reference *reference, char **ek_ro
 	static char hex[HASH_HEX];
 	scoped(buf) struct buf pem = {0};
 	good(tpm_pcr_read(a->tpm, &pcrs));
-	reference->name = (char *)(uintptr_t)"agent-1.0";
+	reference->name = (char *)(uintptr_t) "agent-1.0";
 	reference->pcr17 = hash_hex(pcrs.value[EVIDENCE_PCR], 32, hex);
 	swtpm_text(&a->machine, "swtpm-localca-rootca-cert.pem", &pem);
 	swtpm_text(&a->machine, "issuercert.pem", &pem);
@@ -66,7 +66,8 @@ static const char *ask(struct agent *a, const char *method, const void *message,
 		r.peer_certificate = VIEW(a->chain[0], a->chain_len[0]);
 	drive_say(a->d, PROCESS_TELEMETRY, IPC_ENROL_REQUEST, &r.base);
 	drive_settle(a->d);
-	*out = drive_last(a->d, PROCESS_TELEMETRY, IPC_ENROL_ANSWER, &ipc__enrol_answer__descriptor);
+	*out = drive_last(a->d, PROCESS_TELEMETRY, IPC_ENROL_ANSWER,
+			  &ipc__enrol_answer__descriptor);
 	assert_non_null(*out);
 	assert_int_equal((*out)->id, r.id);
 	snprintf(word, sizeof word, "%.*s", (int)strcspn((*out)->reason, ":"), (*out)->reason);
@@ -113,7 +114,7 @@ static size_t begin_body(struct agent *a, const char *token_id, uint8_t *out)
 	m.ak_public = VIEW(ak.data, ak.len);
 	m.tls_spki = VIEW(spki, spki_of(a->tls, spki));
 	m.device_nonce = VIEW(nonce, sizeof nonce);
-	m.agent_version = (char *)(uintptr_t)"1.0";
+	m.agent_version = (char *)(uintptr_t) "1.0";
 	return pack(&m.base, out);
 }
 
@@ -273,8 +274,8 @@ const char *agent_enrol(struct agent *a, const char *token)
 bool agent_admitted(struct agent *a, const char **word)
 {
 	static char text[64];
-	Ipc__AdmitAnswer *m =
-		drive_last(a->d, PROCESS_TELEMETRY, IPC_ADMIT_ANSWER, &ipc__admit_answer__descriptor);
+	Ipc__AdmitAnswer *m = drive_last(a->d, PROCESS_TELEMETRY, IPC_ADMIT_ANSWER,
+					 &ipc__admit_answer__descriptor);
 	assert_non_null(m);
 	snprintf(text, sizeof text, "%.*s", (int)strcspn(m->reason, ":"), m->reason);
 	*word = text;
@@ -290,7 +291,7 @@ void agent_admit_ask(struct agent *a, const char *session)
 	r.id = a->d->next_id++;
 	r.session = a->session;
 	r.source = a->source;
-	r.channel = (char *)(uintptr_t)"tunnel";
+	r.channel = (char *)(uintptr_t) "tunnel";
 	r.chain = chain;
 	r.n_chain = a->chain_len[0] ? 2 : 0;
 	r.device = (char *)(uintptr_t)name_of(a);
@@ -312,7 +313,7 @@ void agent_leave(struct agent *a)
 	Ipc__SessionEnd m = IPC__SESSION_END__INIT;
 	m.session = a->session;
 	m.device = a->device;
-	m.reason = (char *)(uintptr_t)"it went";
+	m.reason = (char *)(uintptr_t) "it went";
 	drive_say(a->d, PROCESS_TELEMETRY, IPC_SESSION_END, &m.base);
 	drive_settle(a->d);
 }
@@ -351,7 +352,7 @@ const char *agent_attest_again(struct agent *a)
 	r.nonce = VIEW(a->nonce, sizeof a->nonce);
 	r.evidence = &v.m;
 	r.batch_key = &v.key;
-	r.agent_version = (char *)(uintptr_t)"1.0";
+	r.agent_version = (char *)(uintptr_t) "1.0";
 	const char *word = ask(a, "Attest", message, pack(&r.base, message), a->session, &answer);
 	evidence_clear(&v);
 	if (*word)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device for tests: a real software TPM, and messages of gemel.proto made as gemel-agent makes them
-// (src/agent/keys_evidence.c), each of which a test can bend.
+// A device for tests: a real software TPM, and messages of gemel.proto made as gemel-agent makes
+// them (src/agent/keys_evidence.c), each of which a test can bend.
 #pragma once
 
 #include "drive.h"
@@ -21,7 +21,7 @@ struct agent {
 	size_t chain_len[2];
 	char session[40], source[40];
 	// what a test bends
-	const char *claims;  // device_id in messages; NULL: its own
+	const char *claims;   // device_id in messages; NULL: its own
 	struct agent *quotes; // whose TPM makes the quotes; NULL: its own
 	bool wrong_secret, wrong_nonce, no_batch_key;
 	uint8_t nonce[EVIDENCE_NONCE]; // of the last challenge
@@ -33,12 +33,13 @@ void agent_free(struct agent *a);
 void agent_trust(struct agent *a, struct conf_reference *reference, char **ek_root);
 
 // Each returns the answer's reason word ("" when it is good).
-const char *agent_begin(struct agent *a, const char *token, Gemel__Enrolment__V1__BeginAnswer **out);
+const char *agent_begin(struct agent *a, const char *token,
+			Gemel__Enrolment__V1__BeginAnswer **out);
 const char *agent_enrol(struct agent *a, const char *token); // Begin and Complete
 const char *agent_admit(struct agent *a, const char *session);
 void agent_admit_ask(struct agent *a, const char *session); // without looking at the answer
-const char *agent_attest(struct agent *a); // Challenge and Attest on its session
-const char *agent_attest_again(struct agent *a); // Attest with the nonce of before
+const char *agent_attest(struct agent *a);		    // Challenge and Attest on its session
+const char *agent_attest_again(struct agent *a);	    // Attest with the nonce of before
 const char *agent_renew(struct agent *a);
 void agent_leave(struct agent *a); // SESSION_END
 // The last ADMIT_ANSWER: whether it was a yes, and its reason word.

@@ -66,7 +66,8 @@ static struct err keys_sign(struct drive *d, const struct ipc_message *m)
 	assert_non_null(ask);
 	if (d->keys_silent)
 		return OK;
-	good(key_rules_sign(&d->keys, m->from, ask->purpose, ask->message.data, ask->message.len, &s));
+	good(key_rules_sign(&d->keys, m->from, ask->purpose, ask->message.data, ask->message.len,
+			    &s));
 	answer.id = ask->id;
 	answer.signature = (ProtobufCBinaryData){s.len, s.bytes};
 	drive_say(d, PROCESS_KEYS, IPC_KEY_SIGNED, &answer.base);
@@ -109,7 +110,7 @@ static void say_public_keys(struct drive *d)
 		item->purpose = (Ipc__KeyPurpose)i;
 		item->algorithm = public->algorithm;
 		item->public_key =
-			(ProtobufCBinaryData){public->len, (uint8_t *)(uintptr_t)public->bytes};
+			(ProtobufCBinaryData){public->len, (uint8_t *)(uintptr_t) public->bytes};
 		list[m.n_keys++] = item;
 	}
 	m.keys = list;
@@ -126,7 +127,8 @@ void drive_up(struct drive *d, enum process_id id)
 	good(ipc_pair(fds));
 	others[id] = (struct other){d, id};
 	good(ipc_open(&d->p.peers[id], d->p.base, fds[0], PROCESS_MANAGEMENT, id, &ours, d));
-	good(ipc_open(&d->others[id], d->p.base, fds[1], id, PROCESS_MANAGEMENT, &theirs, &others[id]));
+	good(ipc_open(&d->others[id], d->p.base, fds[1], id, PROCESS_MANAGEMENT, &theirs,
+		      &others[id]));
 	ipc_set_running(d->p.peers[id], true);
 	ipc_set_running(d->others[id], true);
 	if (id != PROCESS_PARENT)
@@ -172,7 +174,8 @@ void drive_new(struct drive *d)
 	d->p.conf = &d->conf;
 	d->p.scratch = arena_new(64 << 20);
 	d->arena = arena_new(64 << 20);
-	d->conf = (struct daemon_conf){.name = (char *)"test.example/lab", .certificate_days = 7,
+	d->conf = (struct daemon_conf){.name = (char *)"test.example/lab",
+				       .certificate_days = 7,
 				       .api = {(char *)"127.0.0.1", 8443, NULL},
 				       .console = {(char *)"127.0.0.1", 8444, NULL},
 				       .telemetry = {(char *)"10.0.0.1", 9339, NULL},
@@ -384,14 +387,14 @@ static void params_make(struct drive *d, const char *params, Ipc__ApiRequest *r)
 	if (!all)
 		fail_msg("%s: %s", params, bad.text);
 	r->params = arena_alloc(d->arena, (json_object_size(all) + 1) * sizeof *r->params);
-	json_object_foreach(all, name, value)
-		r->params[r->n_params++] = param(d, name, value);
+	json_object_foreach(all, name, value) r->params[r->n_params++] = param(d, name, value);
 	json_decref(all);
 }
 
 static bool answered(struct drive *d, uint64_t id, struct reply *out)
 {
-	Ipc__ApiAnswer *a = drive_last(d, PROCESS_NORTHBOUND, IPC_API_ANSWER, &ipc__api_answer__descriptor);
+	Ipc__ApiAnswer *a =
+		drive_last(d, PROCESS_NORTHBOUND, IPC_API_ANSWER, &ipc__api_answer__descriptor);
 	if (!a || a->id != id)
 		return false;
 	out->status = a->status;
@@ -410,7 +413,7 @@ struct reply drive_call_with(struct drive *d, const char *operation, const char 
 	int64_t until = clock_mono_ns() + PATIENCE_S * NS_PER_S;
 	r.id = d->next_id++;
 	r.operation = (char *)(uintptr_t)operation;
-	r.source = (char *)(uintptr_t)"127.0.0.1";
+	r.source = (char *)(uintptr_t) "127.0.0.1";
 	r.if_match = (char *)(uintptr_t)(if_match ? if_match : "");
 	r.idempotency_key = (char *)(uintptr_t)(idempotency_key ? idempotency_key : "");
 	r.ticket = (ProtobufCBinaryData){d->ticket_len, d->ticket};
@@ -442,7 +445,8 @@ const char *reply_text(const struct reply *r, const char *path)
 	while (*path && at) {
 		size_t n = strcspn(path, ".");
 		snprintf(part, sizeof part, "%.*s", (int)n, path);
-		at = json_is_array(at) ? json_array_get(at, (size_t)atoi(part)) : json_object_get(at, part);
+		at = json_is_array(at) ? json_array_get(at, (size_t)atoi(part))
+				       : json_object_get(at, part);
 		path += n + (path[n] == '.');
 	}
 	return json_is_string(at) ? json_string_value(at) : "";
@@ -464,7 +468,7 @@ bool drive_ticket(struct drive *d)
 	hash_sha256(d->token, strlen(d->token), hash);
 	c.id = d->next_id++;
 	c.token_hash = (ProtobufCBinaryData){sizeof hash, hash};
-	c.source = (char *)(uintptr_t)"127.0.0.1";
+	c.source = (char *)(uintptr_t) "127.0.0.1";
 	drive_say(d, PROCESS_NORTHBOUND, IPC_SESSION_CHECK, &c.base);
 	drive_settle(d);
 	Ipc__Session *s = drive_last(d, PROCESS_NORTHBOUND, IPC_SESSION, &ipc__session__descriptor);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The management process as gemeld runs it, but in the test's own program, with its neighbours played
-// at the other ends of its channels: keys with its real store and rules, a repository that takes
-// every record, telemetry and northbound that remember what they were sent.
+// The management process as gemeld runs it, but in the test's own program, with its neighbours
+// played at the other ends of its channels: keys with its real store and rules, a repository that
+// takes every record, telemetry and northbound that remember what they were sent.
 #pragma once
 
 #include "keys/rules.h"
@@ -63,7 +63,8 @@ void drive_settle(struct drive *d);
 void drive_tick(struct drive *d, int64_t seconds); // moves the clock, then the timer runs
 void drive_forget(struct drive *d);		   // what was kept
 
-void drive_say(struct drive *d, enum process_id from, enum ipc_type type, const ProtobufCMessage *m);
+void drive_say(struct drive *d, enum process_id from, enum ipc_type type,
+	       const ProtobufCMessage *m);
 // The newest kept message of this type; NULL: none. In d->arena.
 void *drive_last(struct drive *d, enum process_id to, enum ipc_type type,
 		 const ProtobufCMessageDescriptor *kind);

@@ -50,7 +50,8 @@ static void test_first_start(void **state)
 	assert_string_equal(reply_text(&r, "roles.0"), "administrator");
 	reply_clear(&r);
 	// Its pass phrase is changed: the file forgets it, and this session goes on.
-	drive_expect(&d, 200, "accounts.update", "{'name':'admin','password':'seven blue kettles sing'}");
+	drive_expect(&d, 200, "accounts.update",
+		     "{'name':'admin','password':'seven blue kettles sing'}");
 	assert_int_equal(first_login_size(&mode), 0);
 	drive_expect(&d, 200, "session.get", "{}");
 	drive_restart(&d);
@@ -62,7 +63,8 @@ static void test_first_start(void **state)
 
 static void test_policy_and_keys_are_given_out(void **state)
 {
-	static const enum process_id to[] = {PROCESS_REPOSITORY, PROCESS_NORTHBOUND, PROCESS_TELEMETRY};
+	static const enum process_id to[] = {PROCESS_REPOSITORY, PROCESS_NORTHBOUND,
+					     PROCESS_TELEMETRY};
 	const uint8_t *key = sign_key_public(d.keys.keys[PURPOSE_POLICY])->bytes;
 	for (size_t i = 0; i < 3; i++) {
 		struct access_policy *p;
@@ -81,11 +83,15 @@ static void test_policy_and_keys_are_given_out(void **state)
 
 static void test_accounts(void **state)
 {
-	drive_expect(&d, 400, "accounts.create", "{'name':'ann','password':'Password2024!','roles':'viewer'}");
-	drive_expect(&d, 400, "accounts.create", "{'name':'ann','password':'short','roles':'viewer'}");
-	drive_expect(&d, 400, "accounts.create", "{'name':'ann','password':'nine small red boats','roles':'king'}");
 	drive_expect(&d, 400, "accounts.create",
-		     "{'name':'ann','password':'nine small red boats','roles':'approver,operator'}");
+		     "{'name':'ann','password':'Password2024!','roles':'viewer'}");
+	drive_expect(&d, 400, "accounts.create",
+		     "{'name':'ann','password':'short','roles':'viewer'}");
+	drive_expect(&d, 400, "accounts.create",
+		     "{'name':'ann','password':'nine small red boats','roles':'king'}");
+	drive_expect(
+		&d, 400, "accounts.create",
+		"{'name':'ann','password':'nine small red boats','roles':'approver,operator'}");
 	drive_expect(&d, 201, "accounts.create",
 		     "{'name':'ann','password':'nine small red boats','roles':'viewer'}");
 	drive_expect(&d, 409, "accounts.create",
@@ -103,13 +109,16 @@ static void test_accounts(void **state)
 	reply_clear(&r);
 	r = drive_call(&d, "accounts.list", "{'cursor':'admin','fields':'name,roles'}");
 	assert_string_equal(reply_text(&r, "items.0.name"), "ann");
-	assert_null(json_object_get(json_array_get(json_object_get(r.body, "items"), 0), "created"));
+	assert_null(
+		json_object_get(json_array_get(json_object_get(r.body, "items"), 0), "created"));
 	reply_clear(&r);
 	// If-Match
-	r = drive_call_with(&d, "accounts.update", "{'name':'ann','domain':'north'}", "\"7\"", NULL);
+	r = drive_call_with(&d, "accounts.update", "{'name':'ann','domain':'north'}", "\"7\"",
+			    NULL);
 	assert_int_equal(r.status, 409);
 	reply_clear(&r);
-	r = drive_call_with(&d, "accounts.update", "{'name':'ann','domain':'north'}", "\"1\"", NULL);
+	r = drive_call_with(&d, "accounts.update", "{'name':'ann','domain':'north'}", "\"1\"",
+			    NULL);
 	assert_int_equal(r.status, 200);
 	assert_string_equal(r.etag, "\"2\"");
 	reply_clear(&r);
@@ -132,14 +141,16 @@ static void test_separated_duties(void **state)
 	reply_clear(&r);
 	drive_expect(&d, 403, "accounts.list", "{}");
 	drive_expect(&d, 403, "accounts.update", "{'name':'vic','roles':'administrator'}");
-	drive_expect(&d, 403, "accounts.update", "{'name':'admin','password':'nine small red boats'}");
+	drive_expect(&d, 403, "accounts.update",
+		     "{'name':'admin','password':'nine small red boats'}");
 	drive_expect(&d, 200, "accounts.update", "{'name':'vic','password':'ten small red boats'}");
 	drive_expect(&d, 200, "devices.list", "{}");
 	r = drive_call(&d, "access.decide", "{'action':'create','kind':'Device'}");
 	assert_int_equal(r.status, 200);
 	assert_true(json_is_false(json_object_get(r.body, "permit")));
 	reply_clear(&r);
-	drive_expect(&d, 403, "access.decide", "{'account':'admin','action':'read','kind':'Device'}");
+	drive_expect(&d, 403, "access.decide",
+		     "{'account':'admin','action':'read','kind':'Device'}");
 	// One record for the first refusal, one for all that follow in the minute.
 	drive_forget(&d);
 	for (int i = 0; i < 20; i++)
@@ -163,9 +174,11 @@ static void test_sessions(void **state)
 	assert_string_equal(reply_text(&r, "account"), "ann");
 	reply_clear(&r);
 	drive_expect(&d, 200, "session.end", "{}");
-	Ipc__Session *s = drive_last(&d, PROCESS_NORTHBOUND, IPC_SESSION, &ipc__session__descriptor);
+	Ipc__Session *s =
+		drive_last(&d, PROCESS_NORTHBOUND, IPC_SESSION, &ipc__session__descriptor);
 	assert_true(s->ended);
-	drive_expect(&d, 401, "session.get", "{}"); // the ticket still has minutes, the session none
+	drive_expect(&d, 401, "session.get",
+		     "{}"); // the ticket still has minutes, the session none
 	assert_false(drive_ticket(&d));
 	// Locked: its sessions end at once, and it cannot come back.
 	drive_login(&d, "ann", "nine small red boats");
@@ -179,7 +192,8 @@ static void test_sessions(void **state)
 	assert_true(s->ended);
 	strcpy(d.token, anns);
 	assert_false(drive_ticket(&d));
-	drive_expect(&d, 401, "session.login", "{'account':'ann','password':'nine small red boats'}");
+	drive_expect(&d, 401, "session.login",
+		     "{'account':'ann','password':'nine small red boats'}");
 	// Five minutes, twelve hours.
 	strcpy(d.token, admin);
 	drive_tick(&d, 301);
@@ -192,17 +206,23 @@ static void test_sessions(void **state)
 
 static void test_back_off(void **state)
 {
+	drive_management(&d)->frozen_ns = clock_wall_ns(); // a second must not pass by itself
 	for (int i = 0; i < 3; i++)
-		drive_expect(&d, 401, "session.login", "{'account':'admin','password':'wrong wrong wrong'}");
-	drive_expect(&d, 429, "session.login", "{'account':'admin','password':'wrong wrong wrong'}");
-	struct reply r = drive_call(&d, "session.login", "{'account':'nobody','password':'wrong wrong wrong'}");
+		drive_expect(&d, 401, "session.login",
+			     "{'account':'admin','password':'wrong wrong wrong'}");
+	drive_expect(&d, 429, "session.login",
+		     "{'account':'admin','password':'wrong wrong wrong'}");
+	struct reply r = drive_call(&d, "session.login",
+				    "{'account':'nobody','password':'wrong wrong wrong'}");
 	assert_int_equal(r.status, 401);
 	assert_string_equal(reply_text(&r, "detail"), "account or pass phrase is wrong");
 	reply_clear(&r);
 	drive_tick(&d, 2);
-	drive_expect(&d, 401, "session.login", "{'account':'admin','password':'wrong wrong wrong'}");
+	drive_expect(&d, 401, "session.login",
+		     "{'account':'admin','password':'wrong wrong wrong'}");
 	drive_tick(&d, 1);
-	drive_expect(&d, 429, "session.login", "{'account':'admin','password':'wrong wrong wrong'}");
+	drive_expect(&d, 429, "session.login",
+		     "{'account':'admin','password':'wrong wrong wrong'}");
 	drive_tick(&d, 600);
 	drive_login_admin(&d);
 	assert_true(drive_recorded(&d, "account.login-refused", "admin", "wrong-password"));
@@ -224,12 +244,13 @@ static void test_bad_tickets(void **state)
 static void test_inventory(void **state)
 {
 	drive_expect(&d, 400, "devices.create", "{'id':'-x'}");
-	drive_expect(&d, 201, "devices.create", "{'id':'r2','site':'hq','role':'router','domain':'core'}");
+	drive_expect(&d, 201, "devices.create",
+		     "{'id':'r2','site':'hq','role':'router','domain':'core'}");
 	drive_expect(&d, 409, "devices.create", "{'id':'r2'}");
 	drive_expect(&d, 201, "devices.create", "{'id':'t1','kind':'gnmi'}");
 	assert_true(drive_recorded(&d, "device.added", "r2", "router"));
-	Ipc__DeviceState *s =
-		drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE, &ipc__device_state__descriptor);
+	Ipc__DeviceState *s = drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE,
+					 &ipc__device_state__descriptor);
 	assert_string_equal(s->device, "t1");
 	assert_string_equal(s->state, "unknown");
 	assert_string_equal(s->kind, "target");
@@ -265,7 +286,8 @@ static void test_inventory(void **state)
 	drive_expect(&d, 200, "devices.revoke", "{'id':'r2','reason':'sold'}");
 	drive_expect(&d, 409, "devices.revoke", "{'id':'r2'}");
 	assert_true(drive_recorded(&d, "device.revoked", "r2", "sold"));
-	assert_non_null(drive_last(&d, PROCESS_TELEMETRY, IPC_DEVICE_DROP, &ipc__device_drop__descriptor));
+	assert_non_null(
+		drive_last(&d, PROCESS_TELEMETRY, IPC_DEVICE_DROP, &ipc__device_drop__descriptor));
 }
 
 static void test_time_travel(void **state)
@@ -294,9 +316,10 @@ static void test_time_travel(void **state)
 
 static void test_import(void **state)
 {
-	struct reply r = drive_call(&d, "devices.import",
-				    "{'format':'csv','text':'name,site,role,port,colour\\nr1,hq,router,,red\\n"
-				    "r2,b ad,router,,\\nr3,hq,router,70000,\\n,hq,,,\\nr1,hq,,,\\nr4,hq\\n'}");
+	struct reply r = drive_call(
+		&d, "devices.import",
+		"{'format':'csv','text':'name,site,role,port,colour\\nr1,hq,router,,red\\n"
+		"r2,b ad,router,,\\nr3,hq,router,70000,\\n,hq,,,\\nr1,hq,,,\\nr4,hq\\n'}");
 	assert_int_equal(r.status, 200);
 	assert_int_equal(json_integer_value(json_object_get(r.body, "created")), 1);
 	assert_int_equal(json_integer_value(json_object_get(r.body, "refused")), 5);
@@ -371,11 +394,13 @@ static void test_conformance(void **state)
 	assert_string_equal(reply_text(&r, "items.0.verdict"), "none");
 	reply_clear(&r);
 	drive_expect(&d, 400, "conformance.submit", "{'run':'abc','results':'{}'}");
-	drive_expect(&d, 400, "conformance.submit",
-		     "{'run':'abc','results':'[{\\'id\\':\\'6-data\\',\\'verdict\\':\\'maybe\\'}]'}");
+	drive_expect(
+		&d, 400, "conformance.submit",
+		"{'run':'abc','results':'[{\\'id\\':\\'6-data\\',\\'verdict\\':\\'maybe\\'}]'}");
 	r = drive_call(&d, "conformance.submit",
 		       "{'run':'abc','results':'[{\\'id\\':\\'6-data\\',\\'verdict\\':\\'pass\\',"
-		       "\\'evidence\\':[{\\'index\\':4}]},{\\'id\\':\\'8.1.1-2\\',\\'verdict\\':\\'fail\\',"
+		       "\\'evidence\\':[{\\'index\\':4}]},{\\'id\\':\\'8.1.1-2\\',\\'verdict\\':\\'"
+		       "fail\\',"
 		       "\\'evidence\\':[]},{\\'id\\':\\'x\\',\\'verdict\\':\\'pass\\'}]'}");
 	assert_int_equal(r.status, 200);
 	assert_string_equal(reply_text(&r, "unknown.0"), "x");
@@ -393,10 +418,10 @@ static void test_status_and_alerts(void **state)
 {
 	Ipc__ProcessInfo info = IPC__PROCESS_INFO__INIT, *list[] = {&info};
 	Ipc__ProcessStatus s = IPC__PROCESS_STATUS__INIT;
-	info.name = (char *)(uintptr_t)"models";
+	info.name = (char *)(uintptr_t) "models";
 	info.pid = 7;
 	info.running = true;
-	info.sandbox = (char *)(uintptr_t)"uid 61204, seccomp";
+	info.sandbox = (char *)(uintptr_t) "uid 61204, seccomp";
 	info.started_ns = clock_wall_ns();
 	s.processes = list;
 	s.n_processes = 1;
@@ -407,12 +432,12 @@ static void test_status_and_alerts(void **state)
 	assert_string_equal(reply_text(&r, "processes.0.sandbox"), "uid 61204, seccomp");
 	reply_clear(&r);
 	info.restarts = 1;
-	info.last_exit = (char *)(uintptr_t)"signal 9";
+	info.last_exit = (char *)(uintptr_t) "signal 9";
 	drive_say(&d, PROCESS_PARENT, IPC_PROCESS_STATUS, &s.base);
 	Ipc__Observed o = IPC__OBSERVED__INIT;
-	o.device = (char *)(uintptr_t)"r\x01 1";
-	o.kind = (char *)(uintptr_t)"path-not-granted";
-	o.detail = (char *)(uintptr_t)"/acl \xff";
+	o.device = (char *)(uintptr_t) "r\x01 1";
+	o.kind = (char *)(uintptr_t) "path-not-granted";
+	o.detail = (char *)(uintptr_t) "/acl \xff";
 	o.count = 5;
 	drive_say(&d, PROCESS_TELEMETRY, IPC_OBSERVED, &o.base);
 	drive_say(&d, PROCESS_TELEMETRY, IPC_OBSERVED, &o.base);
@@ -424,7 +449,8 @@ static void test_status_and_alerts(void **state)
 	assert_string_equal(reply_text(&r, "items.0.subject"), "r? 1");
 	assert_string_equal(reply_text(&r, "items.0.detail"), "/acl ?");
 	assert_int_equal(json_integer_value(json_object_get(
-				 json_array_get(json_object_get(r.body, "items"), 0), "count")), 10);
+				 json_array_get(json_object_get(r.body, "items"), 0), "count")),
+			 10);
 	reply_clear(&r);
 	assert_true(drive_told(&d, "alert.raised", "models"));
 	assert_int_equal(drive_records(&d, "alert.raised"), 2);
@@ -506,15 +532,129 @@ static void test_listener_certificates(void **state)
 	expect_certificate(PROCESS_TELEMETRY, "keys", false);
 }
 
+// --- standard targets: telemetry dials them, TLS alone says who they are
+
+static struct sign_key *target_ca, *target_key;
+static struct buf target_root, target_leaf;
+
+static void target_chain(const char *device, struct sign_key *ca, struct buf *root,
+			 struct buf *leaf)
+{
+	int64_t now = clock_wall_ns();
+	static const char *const hosts[] = {"10.0.0.30"};
+	struct x509_issue want = {.profile = X509_ROOT,
+				  .name = "target maker",
+				  .key = sign_key_public(ca),
+				  .from_ns = now - 3600 * NS_PER_S,
+				  .until_ns = now + 86400 * NS_PER_S};
+	buf_reset(root);
+	buf_reset(leaf);
+	good(x509_issue(&want, ca, root));
+	want = (struct x509_issue){.profile = X509_SERVER,
+				   .name = device,
+				   .key = sign_key_public(target_key),
+				   .hosts = hosts,
+				   .n_hosts = 1,
+				   .from_ns = want.from_ns,
+				   .until_ns = want.until_ns,
+				   .issuer = root->data,
+				   .issuer_len = root->len};
+	good(x509_issue(&want, ca, leaf));
+}
+
+static bool target_admitted(const char *device, const struct buf *leaf)
+{
+	Ipc__AdmitRequest r = IPC__ADMIT_REQUEST__INIT;
+	ProtobufCBinaryData chain[] = {{leaf->len, leaf->data}};
+	r.id = d.next_id++;
+	r.session = (char *)(uintptr_t) "t1";
+	r.source = (char *)(uintptr_t) "10.0.0.30:9339";
+	r.channel = (char *)(uintptr_t) "dial-in";
+	r.device = (char *)(uintptr_t)device;
+	r.chain = chain;
+	r.n_chain = 1;
+	drive_say(&d, PROCESS_TELEMETRY, IPC_ADMIT_REQUEST, &r.base);
+	drive_settle(&d);
+	Ipc__AdmitAnswer *a =
+		drive_last(&d, PROCESS_TELEMETRY, IPC_ADMIT_ANSWER, &ipc__admit_answer__descriptor);
+	assert_int_equal(a->id, r.id);
+	return a->admitted;
+}
+
+static void test_targets(void **state)
+{
+	struct conf_target target = {.device = (char *)"t1",
+				     .address = (char *)"10.0.0.30",
+				     .port = 9339,
+				     .domain = (char *)"core",
+				     .server_name = (char *)"t1.example"};
+	scoped(buf) struct buf pem = {0}, other_root = {0}, other_leaf = {0};
+	struct sign_key *other;
+	good(sign_key_generate(SIGN_P256, &target_ca));
+	good(sign_key_generate(SIGN_P256, &other));
+	good(sign_key_generate(SIGN_P256, &target_key));
+	target_chain("t1", target_ca, &target_root, &target_leaf);
+	target_chain("t1", other, &other_root, &other_leaf);
+	good(x509_to_pem(X509_CERTIFICATE, target_root.data, target_root.len, &pem));
+	target.authority = (char *)(uintptr_t)buf_text(&pem);
+	d.conf.targets = (struct conf_items){&target, 1};
+	drive_restart(&d);
+	assert_true(drive_ticket(&d));
+	Ipc__Target *t = drive_last(&d, PROCESS_TELEMETRY, IPC_TARGET, &ipc__target__descriptor);
+	assert_string_equal(t->device, "t1");
+	assert_string_equal(t->server_name, "t1.example");
+	assert_false(t->remove);
+	struct reply r = drive_call(&d, "devices.get", "{'id':'t1'}");
+	assert_string_equal(reply_text(&r, "state"), "quarantine");
+	assert_string_equal(reply_text(&r, "kind"), "gnmi");
+	reply_clear(&r);
+	assert_false(target_admitted("t1", &other_leaf));
+	assert_true(drive_recorded(&d, "device.refused", "t1", "certificate-unknown-authority"));
+	assert_false(target_admitted("t9", &target_leaf));
+	assert_true(target_admitted("t1", &target_leaf));
+	Ipc__DeviceState *s = drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE,
+					 &ipc__device_state__descriptor);
+	assert_string_equal(s->state, "production");
+	assert_string_equal(s->kind, "target");
+	assert_int_equal(s->n_keys, 0);
+	drive_tick(&d, 7200); // no quote is asked of what has no TPM
+	drive_login_admin(&d);
+	r = drive_call(&d, "devices.get", "{'id':'t1'}");
+	assert_string_equal(reply_text(&r, "state"), "production");
+	reply_clear(&r);
+	drive_expect(&d, 200, "devices.revoke", "{'id':'t1'}");
+	t = drive_last(&d, PROCESS_TELEMETRY, IPC_TARGET, &ipc__target__descriptor);
+	assert_true(t->remove);
+	assert_false(target_admitted("t1", &target_leaf));
+	sign_key_free(target_ca);
+	sign_key_free(target_key);
+	sign_key_free(other);
+	buf_clear(&target_root);
+	buf_clear(&target_leaf);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_first_start), T(test_policy_and_keys_are_given_out), T(test_accounts),
-		T(test_separated_duties), T(test_sessions), T(test_back_off), T(test_bad_tickets),
-		T(test_inventory), T(test_time_travel), T(test_import), T(test_domain_limit),
-		T(test_idempotency), T(test_conformance), T(test_status_and_alerts),
-		T(test_records_wait), T(test_keys_away), T(test_listener_certificates),
+		T(test_first_start),
+		T(test_policy_and_keys_are_given_out),
+		T(test_accounts),
+		T(test_separated_duties),
+		T(test_sessions),
+		T(test_back_off),
+		T(test_bad_tickets),
+		T(test_inventory),
+		T(test_time_travel),
+		T(test_import),
+		T(test_domain_limit),
+		T(test_idempotency),
+		T(test_conformance),
+		T(test_status_and_alerts),
+		T(test_records_wait),
+		T(test_keys_away),
+		T(test_listener_certificates),
+		T(test_targets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judging parts without a process: pass phrases, roles, back-off, imports, reasons, requirements,
-// device rows. X.2011 8.3.3-10, 8.1.1-2.
+// The judging parts without a process: pass phrases, roles, back-off, imports, reasons,
+// requirements, device rows. X.2011 8.3.3-10, 8.1.1-2.
 #include "lib/base/clock.h"
 #include "management/accounts.h"
 #include "management/devices.h"
@@ -21,13 +21,25 @@
 static void test_passwords(void **state)
 {
 	static const char *const refused[] = {
-		"", "short", "password1234", "P4ssw0rd2024!", "administrator1", "qwertyuiop12",
-		"aaaaaaaaaaaaaaaa", "123456789012", "Welcome2024!!", "letmein-letmein", "1q2w3e4r5t6y",
-		"gemelgemelgemel", "correcthorsebatterystaple", "marianne2024!", "campuscampus1!",
+		"",
+		"short",
+		"password1234",
+		"P4ssw0rd2024!",
+		"administrator1",
+		"qwertyuiop12",
+		"aaaaaaaaaaaaaaaa",
+		"123456789012",
+		"Welcome2024!!",
+		"letmein-letmein",
+		"1q2w3e4r5t6y",
+		"gemelgemelgemel",
+		"correcthorsebatterystaple",
+		"marianne2024!",
+		"campuscampus1!",
 	};
 	static const char *const accepted[] = {
 		"nine small red boats", "k7wnp-3x9qd-2bcde-fghjk", "correct horse battery staple",
-		"Jh8%kq0z!Pw2", "twelve or more",
+		"Jh8%kq0z!Pw2",		"twelve or more",
 	};
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
 		struct err e = password_acceptable(refused[i], "marianne", "campus");
@@ -47,10 +59,19 @@ static void test_roles(void **state)
 		const char *roles;
 		bool good;
 	} t[] = {
-		{"viewer", true}, {"viewer,operator,viewer", true}, {"administrator,security-officer,operator", true},
-		{"approver", true}, {"auditor,viewer", true}, {"application", true},
-		{"", false}, {"king", false}, {"viewer,,operator", false}, {"approver,operator", false},
-		{"auditor,administrator", false}, {"auditor,security-officer", false}, {"application,viewer", false},
+		{"viewer", true},
+		{"viewer,operator,viewer", true},
+		{"administrator,security-officer,operator", true},
+		{"approver", true},
+		{"auditor,viewer", true},
+		{"application", true},
+		{"", false},
+		{"king", false},
+		{"viewer,,operator", false},
+		{"approver,operator", false},
+		{"auditor,administrator", false},
+		{"auditor,security-officer", false},
+		{"application,viewer", false},
 		{"approver,administrator", false},
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -70,7 +91,10 @@ static void test_backoff(void **state)
 	unsigned last = 0;
 	for (int i = 0; i < 14; i++) {
 		unsigned wait = backoff_wait(b, "ann", "10.0.0.1", now);
-		assert_true(i < 3 ? wait == 0 : wait == (wait > 900 ? 0 : last ? last * 2 > 900 ? 900 : last * 2 : 1));
+		assert_true(i < 3 ? wait == 0
+				  : wait == (wait > 900 ? 0
+					     : last	? last * 2 > 900 ? 900 : last * 2
+							: 1));
 		last = wait;
 		now += wait * NS_PER_S;
 		assert_int_equal(backoff_wait(b, "ann", "10.0.0.1", now), 0);
@@ -105,19 +129,22 @@ static void expect_error(const struct import *i, unsigned line, const char *fiel
 {
 	size_t k;
 	json_t *e;
-	json_array_foreach(i->errors, k, e)
-		if (json_integer_value(json_object_get(e, "line")) == line &&
-		    strcmp(json_string_value(json_object_get(e, "field")), field) == 0) {
-			assert_true(*json_string_value(json_object_get(e, "fix")));
-			return;
-		}
+	json_array_foreach(i->errors, k,
+			   e) if (json_integer_value(json_object_get(e, "line")) == line &&
+				  strcmp(json_string_value(json_object_get(e, "field")), field) ==
+					  0)
+	{
+		assert_true(*json_string_value(json_object_get(e, "fix")));
+		return;
+	}
 	fail_msg("no error of line %u, %s", line, field);
 }
 
 static void test_csv(void **state)
 {
 	struct import i;
-	assert_int_equal(import_csv("\xef\xbb\xbf" "Name;Site;Role;Kind;address;PORT;colour\r\n"
+	assert_int_equal(import_csv("\xef\xbb\xbf"
+				    "Name;Site;Role;Kind;address;PORT;colour\r\n"
 				    "r1;hq;router;agent;10.0.0.1/24;;red\r\n"
 				    "\r\n"
 				    "\"r2\";\"hq\";;gnmi;2001:db8::1;9339;\"a;b\nc\"\r\n"
@@ -126,7 +153,10 @@ static void test_csv(void **state)
 				    "r5;hq\r\n"
 				    "r 6;;;;;;\r\n"
 				    "r1;;;;;;\r\n"
-				    "r7;;;;;\"", &i).code, ERR_NONE);
+				    "r7;;;;;\"",
+				    &i)
+				 .code,
+			 ERR_NONE);
 	assert_int_equal(i.n, 2);
 	assert_int_equal(i.bad, 6);
 	assert_string_equal(i.rows[0].id, "r1");
@@ -154,10 +184,13 @@ static void test_netbox(void **state)
 {
 	static const char text[] =
 		"{\"count\":5,\"next\":\"https://netbox/api/?offset=50\",\"results\":["
-		"{\"name\":\"r1\",\"site\":{\"slug\":\"hq\",\"name\":\"Head Quarter\"},\"role\":{\"slug\":\"router\"},"
+		"{\"name\":\"r1\",\"site\":{\"slug\":\"hq\",\"name\":\"Head "
+		"Quarter\"},\"role\":{\"slug\":\"router\"},"
 		"\"tenant\":{\"slug\":\"campus\"},\"status\":{\"value\":\"active\"},"
-		"\"primary_ip\":{\"address\":\"10.0.0.1/32\"},\"custom_fields\":{\"gemel_kind\":\"gnmi\",\"gemel_port\":9339}},"
-		"{\"name\":\"r2\",\"site\":\"hq\",\"device_role\":{\"slug\":\"switch\"},\"status\":\"active\","
+		"\"primary_ip\":{\"address\":\"10.0.0.1/"
+		"32\"},\"custom_fields\":{\"gemel_kind\":\"gnmi\",\"gemel_port\":9339}},"
+		"{\"name\":\"r2\",\"site\":\"hq\",\"device_role\":{\"slug\":\"switch\"},\"status\":"
+		"\"active\","
 		"\"custom_fields\":{\"gemel_domain\":\"north\"}},"
 		"{\"name\":\"r3\",\"status\":{\"value\":\"offline\"}},"
 		"{\"name\":null},"
@@ -188,7 +221,8 @@ static void test_reasons(void **state)
 {
 	for (unsigned i = 1; i < REASONS; i++) {
 		const char *word = reason_word((enum reason)i);
-		assert_true(*word && *reason_meaning((enum reason)i) && *reason_mend((enum reason)i));
+		assert_true(*word && *reason_meaning((enum reason)i) &&
+			    *reason_mend((enum reason)i));
 		for (const char *c = word; *c; c++)
 			assert_true(islower(*c) || *c == '-');
 		for (unsigned k = 1; k < i; k++)
@@ -223,9 +257,9 @@ static void test_device_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_passwords), cmocka_unit_test(test_roles),
-		cmocka_unit_test(test_backoff),	  cmocka_unit_test(test_csv),
-		cmocka_unit_test(test_netbox),	  cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_passwords),    cmocka_unit_test(test_roles),
+		cmocka_unit_test(test_backoff),	     cmocka_unit_test(test_csv),
+		cmocka_unit_test(test_netbox),	     cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_requirements), cmocka_unit_test(test_device_rows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

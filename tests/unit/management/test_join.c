@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joining, with real software TPMs on the device's side: from token to production, and each way to be
-// refused or to fall back, with its own reason, story step, record, event and alert.
+// Joining, with real software TPMs on the device's side: from token to production, and each way to
+// be refused or to fall back, with its own reason, story step, record, event and alert.
 // X.2011 8.1.1-1, 8.1.1-2, 8.2.1-4, 8.3.3-6.
 #include "agent.h"
 
@@ -116,8 +116,8 @@ static void refused(const char *subject, const char *word)
 
 static void test_to_production(void **state)
 {
-	static const char *const steps[] = {"added", "invited", "enrolled", "appraised", "tested",
-					    "attested", "production"};
+	static const char *const steps[] = {"added",  "invited",  "enrolled",  "appraised",
+					    "tested", "attested", "production"};
 	to_production();
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		char kind[64];
@@ -134,8 +134,8 @@ static void test_to_production(void **state)
 	assert_string_equal(reply_text(&r, "checks.0.verdict"), "pass");
 	reply_clear(&r);
 	// The repository has the key, by the id that it checks.
-	Ipc__DeviceState *s =
-		drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE, &ipc__device_state__descriptor);
+	Ipc__DeviceState *s = drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE,
+					 &ipc__device_state__descriptor);
 	const struct sign_public *batch = sign_key_public(r1.batch);
 	assert_string_equal(s->state, "production");
 	assert_string_equal(s->role, "router");
@@ -182,13 +182,15 @@ static void test_tokens(void **state)
 	drive_restart(&d);
 	assert_string_equal(agent_begin(&r1, token, &b), "token-used");
 	strcpy(token, token_for("r2"));
-	assert_string_equal(agent_begin(&thief, other, &b), "token-unknown"); // the newer one counts
+	assert_string_equal(agent_begin(&thief, other, &b),
+			    "token-unknown"); // the newer one counts
 	thief.claims = "r2";
 	drive_tick(&d, 3601);
 	assert_string_equal(agent_begin(&thief, token, &b), "token-expired");
 	refused("r2", "token-expired");
 	r1.claims = "r9";
-	assert_string_equal(agent_begin(&r1, token, &b), "token-expired"); // what is known of it comes first
+	assert_string_equal(agent_begin(&r1, token, &b),
+			    "token-expired"); // what is known of it comes first
 }
 
 static void test_tpm_is_bound(void **state)
@@ -248,11 +250,18 @@ static void forge(struct agent *a, int64_t from_ns, int64_t until_ns)
 	struct sign_key *ca;
 	scoped(buf) struct buf root = {0}, leaf = {0};
 	good(sign_key_generate(SIGN_P256, &ca));
-	struct x509_issue want = {.profile = X509_ROOT, .name = "test root", .key = sign_key_public(ca),
-				  .from_ns = from_ns, .until_ns = until_ns};
+	struct x509_issue want = {.profile = X509_ROOT,
+				  .name = "test root",
+				  .key = sign_key_public(ca),
+				  .from_ns = from_ns,
+				  .until_ns = until_ns};
 	good(x509_issue(&want, ca, &root));
-	want = (struct x509_issue){.profile = X509_DEVICE, .name = "r1", .key = sign_key_public(a->tls),
-				   .from_ns = from_ns, .until_ns = until_ns, .issuer = root.data,
+	want = (struct x509_issue){.profile = X509_DEVICE,
+				   .name = "r1",
+				   .key = sign_key_public(a->tls),
+				   .from_ns = from_ns,
+				   .until_ns = until_ns,
+				   .issuer = root.data,
 				   .issuer_len = root.len};
 	good(x509_issue(&want, ca, &leaf));
 	sign_key_free(ca);
@@ -297,15 +306,16 @@ static void test_revoked(void **state)
 	Ipc__DeviceDrop *drop =
 		drive_last(&d, PROCESS_TELEMETRY, IPC_DEVICE_DROP, &ipc__device_drop__descriptor);
 	assert_string_equal(drop->device, "r1");
-	Ipc__DeviceState *s =
-		drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE, &ipc__device_state__descriptor);
+	Ipc__DeviceState *s = drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE,
+					 &ipc__device_state__descriptor);
 	assert_string_equal(s->state, "revoked");
 	assert_int_equal(s->n_keys, 0);
 	assert_string_equal(agent_admit(&r1, "s2"), "certificate-revoked");
 	refused("r1", "certificate-revoked");
 	// telemetry has the list, signed by our authority
 	struct x509_trust *t = x509_trust_new();
-	struct x509_chain chain = {{r1.chain[0], r1.chain[1]}, {r1.chain_len[0], r1.chain_len[1]}, 2};
+	struct x509_chain chain = {
+		{r1.chain[0], r1.chain[1]}, {r1.chain_len[0], r1.chain_len[1]}, 2};
 	enum x509_refusal why;
 	Ipc__CertIssued *c =
 		drive_last(&d, PROCESS_TELEMETRY, IPC_CERT_ISSUED, &ipc__cert_issued__descriptor);
@@ -334,7 +344,7 @@ static void test_copied_certificate(void **state)
 	assert_string_equal(word, "key-mismatch");
 	refused("r1", "key-mismatch");
 	assert_string_equal(state_of("r1"), "production");
-	assert_string_equal(agent_attest(&r1), ""); // the device itself goes on
+	assert_string_equal(agent_attest(&r1), "");			// the device itself goes on
 	assert_string_equal(agent_admit(&thief, "t2"), "key-mismatch"); // and he is not heard again
 	strcpy(thief.source, "10.0.0.67:1"); // from elsewhere: he has a minute, and no TPM
 	assert_string_equal(agent_admit(&thief, "t3"), "");
@@ -357,8 +367,8 @@ static void test_altered_software(void **state)
 	assert_string_equal(state_of("r1"), "quarantine");
 	refused("r1", "software-unknown");
 	assert_true(drive_told(&d, "alert.raised", "r1"));
-	Ipc__DeviceState *s =
-		drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE, &ipc__device_state__descriptor);
+	Ipc__DeviceState *s = drive_last(&d, PROCESS_REPOSITORY, IPC_DEVICE_STATE,
+					 &ipc__device_state__descriptor);
 	assert_string_equal(s->state, "quarantine");
 	struct reply r = drive_call(&d, "devices.get", "{'id':'r1'}");
 	assert_string_equal(reply_text(&r, "reason"), "software-unknown");
@@ -429,8 +439,8 @@ static void test_misbehaviour_keeps_out(void **state)
 {
 	Ipc__Observed o = IPC__OBSERVED__INIT;
 	assert_string_equal(agent_enrol(&r1, token_for("r1")), "");
-	o.device = (char *)(uintptr_t)"r1";
-	o.kind = (char *)(uintptr_t)"rate";
+	o.device = (char *)(uintptr_t) "r1";
+	o.kind = (char *)(uintptr_t) "rate";
 	o.count = 1;
 	drive_say(&d, PROCESS_TELEMETRY, IPC_OBSERVED, &o.base);
 	assert_string_equal(agent_admit(&r1, "s1"), "");
@@ -459,7 +469,8 @@ static void test_renewal(void **state)
 	memcpy(new, r1.chain[0], new_len);
 	memcpy(r1.chain[0], old, old_len);
 	r1.chain_len[0] = old_len;
-	assert_string_equal(agent_admit(&r1, "s3"), "key-mismatch"); // the new key is in use: no way back
+	assert_string_equal(agent_admit(&r1, "s3"),
+			    "key-mismatch"); // the new key is in use: no way back
 	memcpy(r1.chain[0], new, new_len);
 	r1.chain_len[0] = new_len;
 	// A weekend without the twin: expired, and renewed over the enrolment port.
@@ -487,12 +498,13 @@ static void test_garbage(void **state)
 		Ipc__EnrolRequest r = IPC__ENROL_REQUEST__INIT;
 		r.id = d.next_id++;
 		r.method = (char *)(uintptr_t)methods[i];
-		r.source = (char *)(uintptr_t)"10.0.0.9:1";
-		r.message = (ProtobufCBinaryData){7, (uint8_t *)(uintptr_t)"\xff\xff\xff\xff\xff\xff\xff"};
+		r.source = (char *)(uintptr_t) "10.0.0.9:1";
+		r.message = (ProtobufCBinaryData){
+			7, (uint8_t *)(uintptr_t) "\xff\xff\xff\xff\xff\xff\xff"};
 		drive_say(&d, PROCESS_TELEMETRY, IPC_ENROL_REQUEST, &r.base);
 		drive_settle(&d);
-		Ipc__EnrolAnswer *a =
-			drive_last(&d, PROCESS_TELEMETRY, IPC_ENROL_ANSWER, &ipc__enrol_answer__descriptor);
+		Ipc__EnrolAnswer *a = drive_last(&d, PROCESS_TELEMETRY, IPC_ENROL_ANSWER,
+						 &ipc__enrol_answer__descriptor);
 		assert_int_equal(a->id, r.id);
 		assert_int_equal(a->grpc_status, 3);
 		assert_int_equal(strncmp(a->reason, "request-malformed", 17), 0);
@@ -503,11 +515,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_to_production), T(test_tokens), T(test_tpm_is_bound), T(test_manufacturer),
-		T(test_complete_refusals), T(test_admission_refusals), T(test_revoked),
-		T(test_copied_certificate), T(test_altered_software), T(test_overdue),
-		T(test_replayed_evidence), T(test_held), T(test_misbehaviour_keeps_out),
-		T(test_renewal), T(test_garbage),
+		T(test_to_production),
+		T(test_tokens),
+		T(test_tpm_is_bound),
+		T(test_manufacturer),
+		T(test_complete_refusals),
+		T(test_admission_refusals),
+		T(test_revoked),
+		T(test_copied_certificate),
+		T(test_altered_software),
+		T(test_overdue),
+		T(test_replayed_evidence),
+		T(test_held),
+		T(test_misbehaviour_keeps_out),
+		T(test_renewal),
+		T(test_garbage),
 	};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

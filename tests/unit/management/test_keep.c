@@ -234,7 +234,8 @@ static void test_every_bit(void **state)
 			found++;
 			continue;
 		}
-		if (bit / 8 < before) // a longer length in the record before eats the last one: torn too
+		if (bit / 8 <
+		    before) // a longer length in the record before eats the last one: torn too
 			assert_true(has(k, "a", "first") && has(k, "b", "second"));
 		else
 			assert_true(has(k, "c", "third"));
@@ -340,8 +341,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_rows), T(test_scan), T(test_bounds), T(test_every_cut), T(test_every_bit),
-		T(test_lost_key), T(test_nothing_readable), T(test_compaction),
+		T(test_rows),
+		T(test_scan),
+		T(test_bounds),
+		T(test_every_cut),
+		T(test_every_bit),
+		T(test_lost_key),
+		T(test_nothing_readable),
+		T(test_compaction),
 		T(test_cut_while_beginning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

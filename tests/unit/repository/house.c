@@ -521,7 +521,7 @@ void house_wait_head(struct house *h, uint64_t size)
 
 void house_device(struct house_device *d, const char *name, unsigned number)
 {
-	*d = (struct house_device){.first = 1 + number * 256};
+	*d = (struct house_device){.first = 1 + number * 1024};
 	snprintf(d->name, sizeof d->name, "%s", name);
 	ok(sign_key_generate(number % 2 ? SIGN_P256 : SIGN_ED25519, &d->key));
 }
@@ -565,7 +565,7 @@ static uint32_t number_of(struct house *h, struct house_device *d, const char *p
 	for (unsigned i = 0; i < d->n_paths; i++)
 		if (!strcmp(d->paths[i], path))
 			return d->first + i;
-	assert_true(d->n_paths < 256);
+	assert_true(d->n_paths < 1024);
 	d->paths[d->n_paths] = strdup(path);
 	Ipc__SeriesItem item = IPC__SERIES_ITEM__INIT, *items[] = {&item};
 	Ipc__Series m = IPC__SERIES__INIT;

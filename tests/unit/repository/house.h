@@ -33,7 +33,7 @@
 				 err_code_name(e_.code), err_code_name(c), e_.text ? e_.text : "");  \
 	} while (0)
 
-enum { HOUSE_NAMES = 4096, HOUSE_LOG = 20000 };
+enum { HOUSE_NAMES = 65536, HOUSE_LOG = 20000 };
 
 struct house_told { // an ACK, a refusal, or a RECORDED
 	char device[65], reason[64];
@@ -96,7 +96,7 @@ struct house_device {
 	uint8_t previous[BATCH_HASH];
 	uint32_t numbers; // of SERIES, from first
 	uint32_t first;
-	char *paths[256];
+	char *paths[1024];
 	unsigned n_paths;
 };
 

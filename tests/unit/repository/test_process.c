@@ -328,6 +328,108 @@ static void bounds_series(void **state)
 	house_device_clear(&b);
 }
 
+// One device at its worst, within one batch and over many: it is bounded or refused, and the process
+// lives, restarts, and serves the other. X.2011 8.2.2-1
+static void survives_a_hostile_device(void **state)
+{
+	enum { MANY = 1024 };
+	struct house *h = *state;
+	struct house_device bad, good;
+	static struct house_update u[MANY];
+	static char paths[700][100], text[60000];
+	int64_t base = clock_wall_ns() - 4000 * NS_PER_S;
+	house_device(&bad, "bad", 0);
+	house_device(&good, "good", 2);
+	house_state(h, &bad, "production", "");
+	house_state(h, &good, "production", "");
+	// every record its own time, all on one series: many batches without a flush between
+	for (int b = 0; b < 140; b++) {
+		for (int i = 0; i < MANY; i++)
+			u[i] = (struct house_update){IN_OCTETS, base + b * NS_PER_S + i, {.type = VALUE_UINT, .u = (uint64_t)i}, false};
+		house_batch(h, &bad, u, MANY, 0);
+		if (b % 4 == 3)
+			house_turn(h);
+	}
+	house_turn(h);
+	assert_int_equal(h->n_acks, 140);
+	assert_int_equal(uint_at(h, "bad", IN_OCTETS), MANY - 1);
+	// long texts, the same series again and again: more than a row holds
+	memset(text, 'x', sizeof text);
+	for (int b = 0; b < 10; b++) {
+		for (int i = 0; i < 60; i++) {
+			text[0] = (char)('a' + i % 26);
+			u[i] = house_text(STATUS, base + (200 + b) * NS_PER_S + i, text);
+			u[i].value.s.len = sizeof text;
+		}
+		house_batch(h, &bad, u, 60, 0);
+		house_turn(h);
+	}
+	assert_int_equal(h->n_acks, 150);
+	// ... and on many series: more than is kept of one device
+	for (int i = 0; i < 700; i++)
+		snprintf(paths[i], sizeof paths[i], "/lldp/interfaces/interface[name=e%d]/state/name", i);
+	size_t refusals = h->n_refusals;
+	for (int b = 0; b < 12 && h->n_refusals == refusals; b++) {
+		for (int i = 0; i < 60; i++) {
+			u[i] = house_text(paths[(b * 60 + i) % 700], base + (300 + b) * NS_PER_S, text);
+			u[i].value.s.len = sizeof text;
+		}
+		house_batch(h, &bad, u, 60, 0);
+		house_turn(h);
+	}
+	assert_string_equal(last_refusal(h)->reason, "value-quota");
+	house_uint(h, &good, IN_OCTETS, base, 5);
+	house_turn(h);
+	assert_int_equal(uint_at(h, "good", IN_OCTETS), 5);
+	for (int orderly = 0; orderly < 2; orderly++) {
+		house_close(h, orderly);
+		house_open(h);
+		assert_int_equal(h->alerts, 0);
+		assert_int_equal(uint_at(h, "bad", IN_OCTETS), MANY - 1);
+		house_telemetry_again(&good);
+		house_uint(h, &good, IN_OCTETS, base + 1 + orderly, 6);
+		house_turn(h);
+		assert_int_equal(uint_at(h, "good", IN_OCTETS), 6);
+	}
+	struct repository *r = house_repository(h);
+	assert_true(r->index.head_bytes < (size_t)h->conf.memory_budget);
+	json_t *v = house_ask(h, "operator", "data.verify", NULL);
+	assert_true(json_is_true(json_object_get(v, "ok")));
+	json_decref(v);
+	house_device_clear(&bad);
+	house_device_clear(&good);
+}
+
+// Deletions that each look at everything are priced before they are done.
+static void prices_deletions(void **state)
+{
+	struct house *h = *state;
+	struct house_device d;
+	static struct house_update u[1024];
+	struct device *in;
+	int64_t now = clock_wall_ns();
+	h->conf.device_series = 100000;
+	house_device(&d, "r1", 0);
+	house_state(h, &d, "production", "");
+	house_uint(h, &d, "/acl/state/x", now, 1);
+	house_turn(h);
+	in = index_device_find(&house_repository(h)->index, "r1");
+	for (int i = 0; i < 50000; i++) { // as if it had sent them
+		char path[80];
+		uint32_t number;
+		snprintf(path, sizeof path, "/acl/entry[id=%d]/x", i);
+		ok(index_series_add(&house_repository(h)->index, in, path, strlen(path), CLASS_INTERNAL, 100000, &number));
+	}
+	for (int i = 0; i < 1024; i++)
+		u[i] = (struct house_update){"/acl", now + 1, {.type = VALUE_NONE}, true};
+	house_batch(h, &d, u, 50, 0);
+	house_turn(h);
+	assert_int_equal(h->n_acks, 2);
+	house_batch(h, &d, u, 1024, 0);
+	expect_refused(h, "deletion-quota", 0);
+	house_device_clear(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +440,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(travels_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(feeds_models_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounds_series, setup, teardown),
+		cmocka_unit_test_setup_teardown(survives_a_hostile_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(prices_deletions, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,10 +74,10 @@ export class NetworkMap {
 		});
 	}
 
-	put({ data, classes }) {
+	put({ data, classes }, place) {
 		const old = this.cy.getElementById(data.id);
 		if (old.empty()) {
-			this.cy.add({ data, classes }).scratch("classes", classes);
+			this.cy.add({ data, classes, position: place && { ...place } }).scratch("classes", classes);
 			return;
 		}
 		if (data.parent !== undefined && (old.data("parent") ?? null) !== data.parent)
@@ -91,18 +91,18 @@ export class NetworkMap {
 		old.scratch("classes", classes);
 	}
 
-	// places: Map id -> position, when they changed.
-	update(elements, places) {
+	// places: Map id -> position; moved: whether they changed.
+	update(elements, places, moved) {
 		const { cy } = this;
 		cy.batch(() => {
 			const wanted = new Set(elements.map(e => e.data.id));
 			cy.elements().filter(e => !wanted.has(e.id())).remove();
-			elements.forEach(e => this.put(e));
-			for (const [id, position] of places ?? [])
+			elements.forEach(e => this.put(e, places.get(e.data.id)));
+			for (const [id, position] of moved ? places : [])
 				cy.getElementById(id).position({ ...position });
 			this.drawWay();
 		});
-		if (places && this.fitted)
+		if (moved && this.fitted)
 			this.fit();
 	}
 

@@ -40,15 +40,16 @@ function linkWidth(link) {
 	return 1.25 + 5.5 * Math.sqrt(Math.min(1, Math.max(0, share || 0)));
 }
 
+const sharedBy = 3; // devices in one subnet: it is a network of its own (management), not somebody's hosts
 const stubId = host => `hosts:${host.device}:${host.interface}`;
 
 export function stubsOf(topology) {
-	const prefixOf = (device, port) => (topology.subnets ?? []).find(s =>
-		(s.members ?? []).some(m => m.device === device && m.interface === port))?.prefix;
-	return [...groupBy(topology.hosts ?? [], stubId)].map(([id, hosts]) => ({
-		id, device: hosts[0].device, interface: hosts[0].interface, hosts,
-		prefix: prefixOf(hosts[0].device, hosts[0].interface) ?? hosts[0].interface,
-	}));
+	const subnetOf = host => (topology.subnets ?? []).find(s =>
+		(s.members ?? []).some(m => m.device === host.device && m.interface === host.interface));
+	return [...groupBy(topology.hosts ?? [], stubId)].map(([id, hosts]) => {
+		const [{ device, interface: port }] = hosts, subnet = subnetOf(hosts[0]);
+		return { id, device, interface: port, hosts, prefix: subnet?.prefix ?? port, members: subnet?.members.length ?? 1 };
+	}).filter(stub => stub.members < sharedBy);
 }
 
 export function areaOf(device, by) {

@@ -28,7 +28,7 @@ function save() {
 export function pin(id, position, by) {
 	pinned[`${by} ${id}`] = { x: Math.round(position.x), y: Math.round(position.y) };
 	save();
-	places?.set(id, position);
+	places?.set(id, { ...position });
 }
 
 export function unpinAll() {
@@ -45,7 +45,7 @@ export function forgetPlaces() {
 	drawnFor = "";
 }
 
-// Gives the places when they changed, else null.
+// {places, moved}: where everything stands, and whether that is news.
 export function placesFor(topology, devices, { by, withHosts }) {
 	for (const n of topology.nodes ?? [])
 		nodes.set(n.id, areaOf(devices.get(n.id), by) || (nodes.get(n.id) ?? ""));
@@ -55,7 +55,7 @@ export function placesFor(topology, devices, { by, withHosts }) {
 		stubs.set(s.id, s.device);
 	const signature = JSON.stringify([by, [...nodes].sort(), [...links.keys()].sort(), [...stubs].sort()]);
 	if (signature === drawnFor)
-		return null;
+		return { places, moved: false };
 	drawnFor = signature;
 	const below = id => [...stubs].filter(([, device]) => device === id).map(([stub]) => stub).sort();
 	places = layout([...nodes].map(([id, area]) => ({ id, area: by === "none" ? "" : area, stubs: below(id) })),
@@ -63,5 +63,5 @@ export function placesFor(topology, devices, { by, withHosts }) {
 	for (const id of [...nodes.keys(), ...stubs.keys()])
 		if (pinned[`${by} ${id}`])
 			places.set(id, pinned[`${by} ${id}`]);
-	return places;
+	return { places, moved: true };
 }

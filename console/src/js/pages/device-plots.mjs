@@ -121,10 +121,13 @@ class TrafficPanel {
 				p.plot.end();
 				this.plots.delete(name);
 			}
+		// No empty hours before the first point that is known.
+		const first = Math.min(...this.ways.flatMap(way => [...way.points.values()].map(p => p[0]?.[0] ?? Infinity)));
+		const begin = Number.isFinite(first) ? Math.max(this.begin, Math.min(first, this.end - 60000)) : this.begin;
 		for (const name of busy) {
 			if (!this.plots.has(name))
 				this.plots.set(name, new PortPlot(name));
-			this.plots.get(name).update(...this.ways.map(way => way.rates(name)), this.begin, this.end);
+			this.plots.get(name).update(...this.ways.map(way => way.rates(name)), begin, this.end);
 		}
 		this.place(busy, quiet, names);
 	}

@@ -2,7 +2,7 @@
 // How a device came in: from its token to production, each step with its reason; what its test would say
 // now; and what its trust rests on.
 import { fill, h } from "../dom.mjs";
-import { plain, timeOf, words } from "../format.mjs";
+import { dayTime, plain, shortHashes, timeOf, words } from "../format.mjs";
 import { empty, facts, panel, restOf, unchanged } from "../panel.mjs";
 import { since } from "../stamp.mjs";
 import { state, stateKind } from "../words.mjs";
@@ -11,7 +11,7 @@ import { trustText } from "./devices.mjs";
 const kinds = { agent: "gemel-agent", gnmi: "standard gNMI target" };
 
 const loose = object => Object.entries(object ?? {}).filter(([, v]) => v !== null && typeof v !== "object")
-	.map(([k, v]) => `${words(k)} ${plain(v)}`).join(", ");
+	.map(([k, v]) => `${words(k)} ${isTime(k, v) ? dayTime(timeOf(v)) : shortHashes(plain(v))}`).join(", ");
 
 // A step's detail is text or an object, which may hold the checks of a test.
 function detailOf({ detail, actor }) {

@@ -2,7 +2,7 @@
 // The ledger's tail, its filters, the proof of any entry, and what the witnesses last said.
 import { fill, h, say } from "../dom.mjs";
 import { get, getText, itemsOf } from "../api.mjs";
-import { count } from "../format.mjs";
+import { count, plain, shortHashes, words } from "../format.mjs";
 import { bundle, watch } from "../live.mjs";
 import { pageKey } from "../keys.mjs";
 import { facts, panel, problemBox } from "../panel.mjs";
@@ -151,13 +151,17 @@ export function open(outlet, params, query) {
 	return bundle(w, checkpoint, pageKey("f", "to the filters", () => filter.first.focus()));
 }
 
-// What is readable of the body without opening it.
-export function summaryOf(e) {
-	const body = e.body?.body ?? e.body ?? e.detail ?? {};
-	if (typeof body !== "object" || body === null)
-		return String(body ?? "");
-	return Object.entries(body).filter(([k, v]) => v !== null && typeof v !== "object" && !["kind", "subject",
-		"actor", "time"].includes(k))
-		.slice(0, 4).map(([k, v]) => `${k} ${v}`).join(", ");
-}
+// What is readable of the body without opening it: what says most comes first, bookkeeping not at all.
+const telling = ["reason", "detail", "text", "state"];
+const silent = ["kind", "subject", "actor", "time", "record", "device", "id", "active", "first", "last", "severity"];
 
+export function summaryOf(e) {
+	const body = e.body ?? {};
+	if (typeof body !== "object")
+		return String(body);
+	const rank = ([key]) => telling.includes(key) ? telling.indexOf(key) : telling.length;
+	return shortHashes(Object.entries(body)
+		.filter(([k, v]) => v !== null && v !== "" && typeof v !== "object" && !silent.includes(k))
+		.sort((x, y) => rank(x) - rank(y)).slice(0, 4)
+		.map(([k, v]) => ["detail", "reason", "text"].includes(k) ? v : `${words(k)} ${plain(v)}`).join(", "));
+}

@@ -135,8 +135,8 @@ class NetworkPage {
 		const all = [...devices.values()];
 		if (choices.by === "site" && !all.some(d => d.site) && all.some(d => d.domain))
 			choices.by = "domain";
-		const places = placesFor(topology, devices, choices);
-		this.map.update(elementsOf(topology, devices, choices), places);
+		const { places, moved } = placesFor(topology, devices, choices);
+		this.map.update(elementsOf(topology, devices, choices), places, moved);
 		const down = topology.links.filter(l => linkState(l).kind === "bad").length;
 		const stale = topology.nodes.filter(n => n.stale).length;
 		this.summary.textContent = `${topology.nodes.length} devices${stale ? `, ${stale} stale` : ""}; ` +
