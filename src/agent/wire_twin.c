@@ -19,6 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PORTION = 8000, PORTION_BYTES = 700 << 10, FAULT_MS = 5000, STRIKES = 3 };
@@ -309,6 +310,18 @@ static struct err target_prefix(struct twin *t)
 	return OK;
 }
 
+// What the twin asks of this device is no secret to whoever runs it. X.2011 8.1.2-1.
+static void note_asked(const struct watch *watch)
+{
+	char text[512] = "";
+	size_t n = 0;
+	for (unsigned i = 0; i < watch->n && n < sizeof text; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, " %s",
+				      path_pattern_text(watch->items[i].pattern));
+	log_notice("the twin asks for %u paths:%s%s", watch->n, text,
+		   n >= sizeof text ? "..." : "");
+}
+
 struct err twin_subscribe(struct wire *w, struct subscriber *s)
 {
 	struct twin *t = &w->twin;
@@ -319,6 +332,7 @@ struct err twin_subscribe(struct wire *w, struct subscriber *s)
 	watch_clear(&t->watch);
 	t->watch = s->watch; // its patterns are ours now
 	s->watch = (struct watch){0};
+	note_asked(&t->watch);
 	TRY(target_prefix(t));
 	tree_forget_watcher(w->tree, TWIN_WATCHER);
 	t->watching = true;

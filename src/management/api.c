@@ -28,8 +28,6 @@ struct remembered {
 	unsigned next;
 };
 
-static const char *const nothing_to_do = "";
-
 const struct api_operation api_operations[] = {
 	{"session.login", api_login, .without_session = true, .changes = true,
 	 .secret_answer = true},
@@ -68,7 +66,7 @@ struct err may(struct request *q, enum access_action action, const char *kind, c
 	q->decision = d;
 	q->decided = true;
 	return err_make(ERR_DENIED, "%s may not %s %s%s%s", q->who.account,
-			access_action_name(action), kind, id ? " " : "", id ? id : nothing_to_do);
+			access_action_name(action), kind, id ? " " : "", id ? id : "");
 }
 
 struct err matches(struct request *q, uint64_t version)

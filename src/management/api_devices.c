@@ -248,8 +248,8 @@ struct err api_devices_enrol(struct request *q)
 	char token[TOKEN_TEXT_MAX];
 	TRY(find(q, ACTION_CREATE, "Token", &d));
 	TRY(matches(q, d->version));
-	struct err e = token_make(q->m, d, q->who.account,
-				  answer_number(q->r, "certificate_s", 0), token, &until);
+	struct err e = token_make(q->m, d, q->who.account, answer_number(q->r, "certificate_s", 0),
+				  token, &until);
 	if (e.code == ERR_BUSY)
 		q->fix = "Try again in a moment.";
 	TRY(e);

@@ -67,7 +67,7 @@ struct management {
 	int64_t status_ns;
 
 	int first_login; // descriptor of first-login.json; -1: there is none
-	uint64_t refused, logins, records_lost, enrolled;
+	uint64_t refused, logins, enrolled;
 	int64_t skew_ns, frozen_ns; // tests move the clock, or let it stand
 };
 

@@ -131,12 +131,11 @@ static json_t *neighbours_json(const struct view *v, uint32_t d, bool *truncated
 		}
 		if (!n)
 			continue;
-		json_t *j = json_pack("{s:o,s:o,s:o,s:s,s:o}", "address",
-				      json_address(&id->prefix.address), "interface",
-				      json_interface(v->state, d, id->parent), "mac",
-				      have(&n->h, HAVE_LLADDR) ? json_mac(n->mac) : json_null(),
-				      "state", neighbour_choices[n->state], "last_change",
-				      json_time(n->h.changed_ns));
+		json_t *j = json_pack(
+			"{s:o,s:o,s:o,s:s,s:o}", "address", json_address(&id->prefix.address),
+			"interface", json_interface(v->state, d, id->parent), "mac",
+			have(&n->h, HAVE_LLADDR) ? json_mac(n->mac) : json_null(), "state",
+			neighbour_choices[n->state], "last_change", json_time(n->h.changed_ns));
 		json_array_append_new(array, json_named(j, v->state, d, OBJECT_NEIGHBOUR, i));
 	}
 	return array;
@@ -180,11 +179,11 @@ static json_t *acls_json(const struct view *v, const struct forwarding *f, uint3
 			if (state_value(v->state, d, OBJECT_RULE, rules[k]))
 				json_array_append_new(list, rule_json(v, d, i, rules[k]));
 		const char *text = catalogue_identity(names(v, d), OBJECT_SET, i)->text;
-		json_t *j = json_pack("{s:s,s:o,s:i,s:s,s:o}", "chain", strchr(text, ':') + 1,
-				      "hook",
-				      s->hook ? json_text(hook_choices[s->hook]) : json_null(),
-				      "priority", (int)s->priority, "default_action",
-				      policy_choices[s->policy], "rules", list);
+		json_t *j =
+			json_pack("{s:s,s:o,s:i,s:s,s:o}", "chain", strchr(text, ':') + 1, "hook",
+				  s->hook ? json_text(hook_choices[s->hook]) : json_null(),
+				  "priority", (int)s->priority, "default_action",
+				  policy_choices[s->policy], "rules", list);
 		json_array_append_new(array, json_named(j, v->state, d, OBJECT_SET, i));
 	}
 	return array;

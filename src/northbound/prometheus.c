@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "northbound/prometheus.h"
 
+#include "lib/base/sabotage.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,11 +77,12 @@ static void head_print(const Ipc__Metric *m, struct buf *out)
 	for (const char *c = m->help; *c; c++)
 		if ((unsigned char)*c >= 0x20 && *c != '\\')
 			buf_u8(out, (uint8_t)*c);
-	buf_printf(out, sabotaged("standard-form") ? "\nTYPE %s is %s\n" : "\n# TYPE %s %s\n", m->name,
-		   m->counter ? "counter" : "gauge");
+	buf_printf(out, sabotaged("standard-form") ? "\nTYPE %s is %s\n" : "\n# TYPE %s %s\n",
+		   m->name, m->counter ? "counter" : "gauge");
 }
 
-void prometheus_render(const Ipc__Metrics *const *sets, size_t n, struct buf *out, unsigned *refused)
+void prometheus_render(const Ipc__Metrics *const *sets, size_t n, struct buf *out,
+		       unsigned *refused)
 {
 	size_t total = 0, used = 0;
 	*refused = 0;

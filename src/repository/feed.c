@@ -191,7 +191,7 @@ void feed_models_down(struct repository *r)
 {
 	r->models_fed = false;
 	r->next_snapshot = 0;
-	past_forget(r);
+	moments_forget(r);
 	pace(r);
 }
 
@@ -210,7 +210,7 @@ void feed_drained(struct repository *r, enum process_id peer)
 {
 	if (peer == PROCESS_MODELS) {
 		snapshot(r);
-		past_go_on(r);
+		moments_go_on(r);
 		pace(r);
 	}
 }

@@ -76,8 +76,7 @@ void grants_stop(void)
 const struct grant *grant_for(const char *state)
 {
 	for (size_t i = 0; i < GRANTS; i++)
-		if (!strcmp(grants[i].state,
-			    sabotaged("collection-permit") ? "production" : state))
+		if (!strcmp(grants[i].state, sabotaged("collection-permit") ? "production" : state))
 			return &grants[i];
 	return NULL;
 }

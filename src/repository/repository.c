@@ -184,7 +184,7 @@ static struct err on_feed_ack(struct process *p, const struct ipc_message *m)
 
 static struct err on_state_at(struct process *p, const struct ipc_message *m)
 {
-	return past_state_at(repository_of(p), m);
+	return moments_state_at(repository_of(p), m);
 }
 
 static struct err on_record(struct process *p, const struct ipc_message *m)

@@ -101,7 +101,7 @@ struct repository {
 	uint64_t checkpointed; // commits at the last checkpoint of the store
 	uint64_t events_held;
 	struct scrub *scrub; // a verification under way
-	struct past *past;   // moments that models has asked for
+	struct moments *moments; // moments that models has asked for
 	struct counters count;
 };
 
@@ -168,11 +168,11 @@ void feed_policy(struct repository *r);	      // the snapshot, to models
 void feed_telemetry_up(struct repository *r); // a new channel reads, whatever the old one did
 void feed_models_down(struct repository *r);
 
-// --- past.c: the network as it was, for models
-MUST_USE struct err past_state_at(struct repository *r, const struct ipc_message *m);
-void past_go_on(struct repository *r);
-void past_forget(struct repository *r); // models is gone
-void past_stop(struct repository *r);
+// --- moments.c: the network as it was, for models
+MUST_USE struct err moments_state_at(struct repository *r, const struct ipc_message *m);
+void moments_go_on(struct repository *r);
+void moments_forget(struct repository *r); // models is gone
+void moments_stop(struct repository *r);
 
 // --- scrub.c: a verification beside the work, in slices
 MUST_USE struct err scrub_start(struct repository *r); // goes on, when one is under way

@@ -123,7 +123,7 @@ void repository_close(struct repository *r)
 	if (r->verify_event)
 		event_free(r->verify_event);
 	scrub_stop(r);
-	past_stop(r);
+	moments_stop(r);
 	aggregate_free(r->aggregate);
 	batch_canonical_free(r->canonical);
 	chunk_writer_free(r->chunks);

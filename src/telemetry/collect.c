@@ -116,7 +116,7 @@ static const struct grpc_handlers subscribe_handlers = {
 
 static struct err request_of(struct device *d, struct arena *a, struct buf *out)
 {
-	const struct collection *g = d->grant;
+	const struct scope *g = d->grant->scope;
 	Gnmi__SubscribeRequest m = GNMI__SUBSCRIBE_REQUEST__INIT;
 	Gnmi__SubscriptionList list = GNMI__SUBSCRIPTION_LIST__INIT;
 	Gnmi__Subscription item[GRANT_ITEMS_MAX], *items[GRANT_ITEMS_MAX];
@@ -190,7 +190,7 @@ static struct err subscribe(struct device *d)
 	for (int i = 0; i < PLACES_MAX; i++)
 		d->places[i].told = true; // what it does not know, it asks by sending again
 	d->state = COLLECT_STREAMING;
-	log_debug("%s: subscribing to %zu paths under grant %llu", d->name, d->grant->n,
+	log_debug("%s: subscribing to %zu paths under grant %llu", d->name, d->grant->scope->n,
 		  (unsigned long long)d->asked);
 	struct err e = grpc_call_send(d->call, request.data, request.len);
 	if (e.code != ERR_NONE)
@@ -202,7 +202,7 @@ static struct err subscribe(struct device *d)
 static bool permitted(struct device *d)
 {
 	const struct telemetry *t = d->t;
-	if (!d->grant || d->grant->n == 0) // X.2011 8.1.2-1
+	if (!d->grant || d->grant->scope->n == 0) // X.2011 8.1.2-1
 		return false;
 	return d->session && d->session->state == ADMISSION_ADMITTED && d->reachable &&
 	       t->p->peers[PROCESS_REPOSITORY];

@@ -59,10 +59,20 @@ struct err device_get(struct telemetry *t, const char *name, struct device **out
 	return OK;
 }
 
+static void scope_put(struct scope *c)
+{
+	if (!c || --c->references > 0)
+		return;
+	LIST_REMOVE(c, link);
+	for (size_t i = 0; i < c->n; i++)
+		path_pattern_free(c->item[i].pattern);
+	free(c);
+}
+
 static void collection_free(struct collection *c)
 {
-	for (size_t i = 0; c && i < c->n; i++)
-		path_pattern_free(c->item[i].pattern);
+	if (c)
+		scope_put(c->scope);
 	free(c);
 }
 
@@ -84,7 +94,7 @@ void device_release(struct device *d)
 
 // --- grants
 
-static struct err read_item(const Ipc__GrantItem *from, struct grant_path *to)
+static struct err read_item(const Ipc__GrantItem *from, struct scope_path *to)
 {
 	ENSURE(from->mode == MODE_ON_CHANGE || from->mode == MODE_SAMPLE, ERR_PEER,
 	       "GRANT: mode %u of %.100s", from->mode, from->path);
@@ -95,20 +105,53 @@ static struct err read_item(const Ipc__GrantItem *from, struct grant_path *to)
 	return path_pattern_new(from->path, &to->pattern);
 }
 
+static bool same_scope(const struct scope *c, const Ipc__Grant *m)
+{
+	if (c->n != m->n_items)
+		return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->item[i].mode != m->items[i]->mode ||
+		    c->item[i].interval_ns != m->items[i]->interval_ns ||
+		    strcmp(path_pattern_text(c->item[i].pattern), m->items[i]->path) != 0)
+			return false;
+	return true;
+}
+
+static struct err scope_get(struct telemetry *t, const Ipc__Grant *m, struct scope **out)
+{
+	struct scope *c;
+	LIST_FOREACH(c, &t->scopes, link)
+	if (same_scope(c, m)) {
+		c->references++;
+		*out = c;
+		return OK;
+	}
+	ENSURE(m->n_items <= GRANT_ITEMS_MAX, ERR_PEER, "GRANT of %zu items; at most %d", m->n_items,
+	       GRANT_ITEMS_MAX);
+	c = calloc(1, sizeof *c);
+	ENSURE(c, ERR_LIMIT, "no memory for a grant");
+	c->references = 1;
+	LIST_INSERT_HEAD(&t->scopes, c, link);
+	for (; c->n < m->n_items; c->n++) {
+		struct err e = read_item(m->items[c->n], &c->item[c->n]);
+		if (e.code == ERR_NONE)
+			continue;
+		scope_put(c);
+		return e.code == ERR_USAGE ? err_make(ERR_PEER, "GRANT: %s", e.text) : e;
+	}
+	*out = c;
+	return OK;
+}
+
 static struct err read_grant(struct telemetry *t, const Ipc__Grant *m, struct collection **out)
 {
 	const struct daemon_conf *conf = t->p->conf;
 	struct collection *c = calloc(1, sizeof *c);
 	ENSURE(c, ERR_LIMIT, "no memory for a grant");
-	struct err e = m->n_items <= GRANT_ITEMS_MAX
-			       ? OK
-			       : err_make(ERR_PEER, "GRANT of %zu items; at most %d", m->n_items,
-					  GRANT_ITEMS_MAX);
-	for (; c->n < m->n_items && e.code == ERR_NONE; c->n++)
-		e = read_item(m->items[c->n], &c->item[c->n]);
+	struct err e = scope_get(t, m, &c->scope);
 	if (e.code != ERR_NONE) {
-		collection_free(c);
-		return e.code == ERR_USAGE ? err_make(ERR_PEER, "GRANT: %s", e.text) : e;
+		free(c);
+		return e;
 	}
 	uint32_t per_s = m->updates_per_s ? m->updates_per_s : (uint32_t)conf->device_rate;
 	uint32_t burst = m->burst ? m->burst : per_s * 4;
@@ -145,7 +188,7 @@ struct err device_grant(struct telemetry *t, const struct ipc_message *msg)
 		d->series_refused = 0;
 		ingest_recover_series(d);
 	}
-	log_debug("grant %llu for %s: %zu paths", (unsigned long long)fresh->id, d->name, fresh->n);
+	log_debug("grant %llu for %s: %zu paths", (unsigned long long)fresh->id, d->name, fresh->scope->n);
 	collect_consider(d);
 	return OK;
 }
@@ -202,8 +245,9 @@ void devices_forget(struct telemetry *t)
 unsigned device_covers(const struct device *d, const char *path, size_t n)
 {
 	unsigned covers = 0;
-	for (size_t i = 0; d->grant && i < d->grant->n; i++) {
-		const struct path_pattern *p = d->grant->item[i].pattern;
+	const struct scope *c = d->grant ? d->grant->scope : NULL;
+	for (size_t i = 0; c && i < c->n; i++) {
+		const struct path_pattern *p = c->item[i].pattern;
 		if (path_match_under(p, path, n))
 			return COVERS_UPDATE | COVERS_DELETE;
 		if (path_match_towards(p, path, n))

@@ -127,7 +127,7 @@ struct err target_set(struct telemetry *t, const struct ipc_message *msg)
 void target_want(struct target *g)
 {
 	struct telemetry *t = g->t;
-	if (!g->device->grant || g->device->grant->n == 0) { // X.2011 8.1.2-1
+	if (!g->device->grant || g->device->grant->scope->n == 0) { // X.2011 8.1.2-1
 		if (g->session)
 			session_end(g->session, "nothing is granted");
 		return;

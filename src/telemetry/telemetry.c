@@ -127,6 +127,7 @@ static struct err self_make(struct process *p)
 	t->p = p;
 	t->next_id = 1;
 	LIST_INIT(&t->targets);
+	LIST_INIT(&t->scopes);
 	TAILQ_INIT(&t->turns);
 	TAILQ_INIT(&t->acks);
 	return accept_start(t);

@@ -60,14 +60,20 @@ enum {
 	TARGETS_MAX = 1024,
 };
 
-struct collection { // what the repository granted
-	uint64_t id;
+struct scope { // paths that may be asked for; devices of one kind share one
+	LIST_ENTRY(scope) link;
+	unsigned references;
 	size_t n;
-	struct grant_path {
+	struct scope_path {
 		struct path_pattern *pattern;
 		uint32_t mode; // 1 ON_CHANGE, 2 SAMPLE
 		int64_t interval_ns;
 	} item[GRANT_ITEMS_MAX];
+};
+
+struct collection { // what the repository granted
+	uint64_t id;
+	struct scope *scope;
 	struct rate updates, bytes;
 	uint32_t max_series;
 	bool signed_batches;
@@ -182,6 +188,7 @@ struct counters {
 LIST_HEAD(session_list, session);
 LIST_HEAD(target_list, target);
 LIST_HEAD(device_list, device);
+LIST_HEAD(scope_list, scope);
 TAILQ_HEAD(device_turns, device);
 
 enum { DEVICE_BUCKETS = 4096, LISTENERS = 2 };
@@ -204,6 +211,7 @@ struct telemetry {
 
 	struct device_list devices[DEVICE_BUCKETS];
 	struct device_turns turns;
+	struct scope_list scopes;
 	TAILQ_HEAD(, device) acks;
 	uint32_t n_devices, n_streaming, n_paused;
 	struct target_list targets;

@@ -232,7 +232,8 @@ static void follow(struct keeper *k, const struct witness_request *r, const stru
 		say_size(out, seen.size);
 		return;
 	}
-	if (any && r->old == c->size && !sabotaged("witness") && !merkle_equal(&seen.root, &c->root)) {
+	if (any && r->old == c->size && !sabotaged("witness") &&
+	    !merkle_equal(&seen.root, &c->root)) {
 		log_warning("log %s forked: two roots at size %llu", c->origin,
 			    (unsigned long long)c->size);
 		say_size(out, seen.size);

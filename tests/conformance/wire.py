@@ -225,3 +225,49 @@ class Authority:
         openssl("x509", "-req", "-in", base + ".csr", "-CA", self.pem, "-CAkey", f"{self.folder}/ca.key",
                 "-CAcreateserial", "-out", base + ".pem", "-days", "2", "-extfile", base + ".ext")
         return base + ".pem", base + ".key"
+
+
+class Forward:
+    """A port of this machine whose connections go to an address as a node reaches it; or, with `at` (node, address,
+    port), a port of that node whose connections come to a program of this machine."""
+
+    def __init__(self, lab, node, address, port, at=None):
+        self.lab, self.node, self.to = lab, node, (address, port)
+        self.server = listen(lab, *at) if at else socket.create_server(("127.0.0.1", 0))
+        self.open = []
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self.server.getsockname()[1]
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.server.accept()
+            except OSError:
+                return
+            try:
+                far = dial(self.lab, self.node, *self.to) if self.node else socket.create_connection(self.to, 5)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            self.open += [near, far]
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pump(source, to):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                to.sendall(piece)
+        for s in (source, to):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def __exit__(self, *_):
+        self.server.close()
+        for s in self.open:
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+                s.close()

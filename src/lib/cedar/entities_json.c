@@ -119,7 +119,9 @@ static struct err add_actions(struct loader *l)
 		const struct action *a = schema->actions[i];
 		struct node *n, *parent;
 		TRY(cedar_node_intern(l->r.store, a->uid.type, a->uid.id, &n));
-		l->r.store->declared += !n->declared;
+		if (n->declared)
+			continue; // check_ancestors sees whether it is as declared here
+		l->r.store->declared++;
 		n->declared = true;
 		for (uint32_t k = 0; k < a->n_parents; k++) {
 			const struct uid *u = &a->parents[k]->uid;
@@ -161,7 +163,6 @@ static struct err check_ancestors(struct loader *l, const struct node *n)
 	return OK;
 }
 
-// Before the schema's own actions are added: those of the text must be as declared.
 static struct err check(struct loader *l)
 {
 	for (size_t i = 0; l->r.schema && i < l->r.store->nodes.n; i++)

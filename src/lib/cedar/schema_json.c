@@ -130,10 +130,11 @@ static struct err set(const struct reader *r, const struct json *j, struct raw_t
 static struct err type(const struct reader *r, const struct json *j, bool attribute,
 		       const struct raw_type **out)
 {
-	static const char *const members[] = {"type", "element", "attributes",
-					      "additionalAttributes", "name", "annotations",
-					      "required", NULL};
-	TRY(only(r, j, members));
+	static const char *const plain[] = {"type", "annotations", "required", NULL};
+	static const char *const records[] = {"type",	  "attributes",	 "additionalAttributes",
+					      "required", "annotations", NULL};
+	static const char *const sets[] = {"type", "element", "annotations", "required", NULL};
+	static const char *const others[] = {"type", "name", "annotations", "required", NULL};
 	const struct json *kind = cedar_json_get(j, "type");
 	const struct json *required = cedar_json_get(j, "required");
 	if (!kind)
@@ -141,6 +142,13 @@ static struct err type(const struct reader *r, const struct json *j, bool attrib
 	if (required && !attribute)
 		return wrong(r, required, "only attributes are required or not");
 	TRY(want(r, kind, JSON_STRING));
+	bool named_type = text_is(kind->s, "Entity") || text_is(kind->s, "EntityOrCommon") ||
+			  text_is(kind->s, "Extension");
+	TRY(only(r, j,
+		 text_is(kind->s, "Record") ? records
+		 : text_is(kind->s, "Set")  ? sets
+		 : named_type		    ? others
+					    : plain));
 	struct raw_type *t = arena_alloc(r->raw->arena, sizeof *t);
 	NEED(t);
 	t->at = j->at;
@@ -276,6 +284,8 @@ static struct err namespace(const struct reader *r, const struct json *j)
 	const struct json *entities = cedar_json_get(j, "entityTypes");
 	const struct json *actions = cedar_json_get(j, "actions");
 	const struct json *commons = cedar_json_get(j, "commonTypes");
+	if (!r->ns.n && cedar_json_get(j, "annotations"))
+		return wrong(r, j, "the empty namespace has no annotations");
 	if (!entities || !actions)
 		return wrong(r, j, "a namespace needs entityTypes and actions");
 	TRY(want(r, entities, JSON_OBJECT));

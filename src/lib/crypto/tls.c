@@ -7,6 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/crypto/pkey.h"
 #include "lib/crypto/tls_internal.h"
 #include "lib/crypto/x509_internal.h"
@@ -220,7 +221,7 @@ static struct err set_protocol(SSL_CTX *ctx)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_max_cert_list(ctx, X509_CHAIN_MAX * X509_DER_MAX);
 	if (SSL_CTX_set_min_proto_version(ctx, sabotaged("tls-version") ? TLS1_2_VERSION
-							     : TLS1_3_VERSION) != 1 ||
+									: TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
 	    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:"

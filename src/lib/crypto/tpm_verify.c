@@ -4,6 +4,7 @@
 
 #include "lib/crypto/tpm_verify.h"
 
+#include "lib/base/sabotage.h"
 #include "lib/crypto/hash.h"
 #include "lib/crypto/pkey.h"
 #include "lib/crypto/tpm_constants.h"

@@ -5,6 +5,7 @@
 #include "lib/tlog/pins.h"
 
 #include "lib/base/cursor.h"
+#include "lib/base/sabotage.h"
 #include "lib/crypto/hash.h"
 #include "lib/crypto/sealedfile.h"
 #include "lib/tlog/text.h"

@@ -183,6 +183,7 @@ static struct err on_other(void *ctx, const struct ipc_message *m)
 		kept_append(&h->state, m->bytes + 8, m->len - 8);
 	else if (m->type == IPC_STATE_END && (r = IPC_UNPACK(state_end, m, a, &e))) {
 		h->state_end = ((Ipc__StateEnd *)r)->id;
+		h->state_ends++;
 		snprintf(h->state_error, sizeof h->state_error, "%s", ((Ipc__StateEnd *)r)->error);
 	}
 	return e;

@@ -70,6 +70,7 @@ struct house {
 	unsigned feed_ends;
 	struct buf state; // STATE_FEED bodies likewise
 	uint64_t state_end;
+	unsigned state_ends;
 	char state_error[200];
 	struct { // the last answer
 		uint64_t id;

@@ -206,8 +206,9 @@ static void ask_state_at(struct house *h, int64_t t)
 	m.id = ++id;
 	m.time_ns = t;
 	buf_reset(&h->state);
+	unsigned before = h->state_ends;
 	ok(ipc_send_pb(h->others[PROCESS_MODELS], IPC_STATE_AT, &m.base));
-	house_turn(h);
+	house_until(h, &h->state_ends, before + 1);
 	assert_int_equal(h->state_end, id);
 	assert_string_equal(h->state_error, "");
 }

@@ -31,13 +31,15 @@ export const linkRate = link => Math.max(link.load?.a_to_b_bps ?? NaN, link.load
 
 function linkLabel(link, word) {
 	const share = link.load?.utilisation, rate = linkRate(link);
-	const load = Number.isFinite(share) ? percent(share) : Number.isFinite(rate) ? bitsShort(rate) : "";
+	// under a hundredth of the capacity the rate says more
+	const load = share >= 0.01 ? percent(share) : Number.isFinite(rate) ? bitsShort(rate) : "";
 	return word === "up" ? load : word === "busy" ? `${load} busy` : word;
 }
 
 function linkWidth(link) {
-	const share = link.load?.utilisation ?? Math.min(1, (linkRate(link) || 0) / 1e9);
-	return 1.25 + 5.5 * Math.sqrt(Math.min(1, Math.max(0, share || 0)));
+	const share = link.load?.utilisation ?? 0, rate = linkRate(link) || 0;
+	const little = Math.min(0.9, Math.max(0, Math.log10(rate / 1e3)) * 0.2); // so that an idle link looks idle
+	return 1.1 + Math.max(little, 5.5 * Math.sqrt(Math.min(1, Math.max(0, share || 0))));
 }
 
 const sharedBy = 3; // devices in one subnet: it is a network of its own (management), not somebody's hosts

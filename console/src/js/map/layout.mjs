@@ -210,14 +210,14 @@ function badnessOf(i, p, edges, at) {
 		bad += Math.hypot(dx, dy) / 130 + (dx < 3 || dy < 3 ? 0 : 0.25) + Math.max(0, 34 - room) / 16;
 		for (let k = 0; k < p.length; k++)
 			if (k !== a && k !== b && runsOver(p[a], p[b], p[k]))
-				bad += 3;
+				bad += 6; // it hides the link
 		for (const other of edges)
 			if (crosses(p, edges[e], other))
 				bad += 3;
 	}
 	for (const [a, b] of edges)
 		if (a !== i && b !== i && runsOver(p[a], p[b], p[i]))
-			bad += 3;
+			bad += 6;
 	return bad;
 }
 
@@ -277,11 +277,41 @@ function move(group, p, edges, at) {
 	return better;
 }
 
+// An area as a whole goes where its links outwards are level, upright, or at least free; it covers no other.
+function shift(group, p, edges, at, others) {
+	const outward = group.flatMap(i => at[i].map(e => [i, edges[e].find(k => k !== i)])).filter(([, k]) => !group.includes(k));
+	const grid = (axis, step) => [...outward.map(([i, k]) => p[k][axis] - p[i][axis]),
+		...Array.from({ length: 11 }, (_, n) => (n - 5) * step)];
+	const start = group.map(i => ({ x: p[i].x, y: p[i].y }));
+	const place = (dx, dy) => group.forEach((i, n) => Object.assign(p[i], { x: start[n].x + dx, y: start[n].y + dy }));
+	const cost = () => group.reduce((sum, i) => sum + badnessOf(i, p, edges, at), 0);
+	let best = { dx: 0, dy: 0, bad: cost() };
+	for (const dx of grid("x", 70))
+		for (const dy of grid("y", 50)) {
+			place(dx, dy);
+			const frame = frameOf(group, p);
+			if (others.some(other => framesMeet(frame, frameOf(other, p))))
+				continue;
+			const bad = cost() + (Math.abs(dx) + Math.abs(dy)) / 2000;
+			if (bad < best.bad - 0.05)
+				best = { dx, dy, bad };
+		}
+	place(best.dx, best.dy);
+	return best.dx !== 0 || best.dy !== 0;
+}
+
+function frameOf(group, p) {
+	const x = group.map(i => p[i].x), y = group.map(i => p[i].y), low = group.map(i => p[i].y + 2 * p[i].lift);
+	return { left: Math.min(...x) - 76, right: Math.max(...x) + 76, top: Math.min(...y) - 64, bottom: Math.max(...low) + 46 };
+}
+
+const framesMeet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
 function improve(step, areas, p, edges, index) {
 	const at = p.map((_, i) => edges.map((_e, k) => k).filter(k => edges[k].includes(i)));
 	const groups = areas.map(area => area.ids.map(id => index.get(id)));
 	for (let round = 0; round < 4; round++)
-		if (!groups.map(group => step(group, p, edges, at)).some(Boolean))
+		if (!groups.map(group => step(group, p, edges, at, groups.filter(g => g !== group))).some(Boolean))
 			break;
 	return p.reduce((sum, _, i) => sum + badnessOf(i, p, edges, at), 0);
 }
@@ -343,7 +373,7 @@ function arrange(areas, edges, areaOf) {
 		if (!best || worth > best.worth + 1e-9)
 			best = { worth, spots };
 	}
-	for (const how of names.length <= small ? [move, exchange, move] : [])
+	for (const how of names.length <= small ? [move, exchange, shift, move] : [])
 		improve(how, areas, best.spots, ends, index);
 	return new Map(names.map((id, i) => [id, best.spots[i]]));
 }

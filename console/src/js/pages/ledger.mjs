@@ -84,7 +84,7 @@ function checkpointPanel() {
 	return { node: p.node, stop: w.stop };
 }
 
-const aboutDevice = e => /^(device|data|grant|telemetry|certificate)\./.test(e.kind ?? "") && /^[\w.-]+$/.test(e.subject ?? "");
+const aboutDevice = e => /^(device|data|grant|telemetry)\./.test(e.kind ?? "") && /^[\w.-]+$/.test(e.subject ?? "");
 export const subjectCell = e => aboutDevice(e) ? deviceLink(e.subject) : e.subject;
 
 export function open(outlet, params, query) {
@@ -153,7 +153,8 @@ export function open(outlet, params, query) {
 
 // What is readable of the body without opening it: what says most comes first, bookkeeping not at all.
 const telling = ["reason", "detail", "text", "state"];
-const silent = ["kind", "subject", "actor", "time", "record", "device", "id", "active", "first", "last", "severity"];
+const silent = ["kind", "subject", "actor", "time", "record", "device", "id", "active", "first", "last", "severity", "fix",
+	"step"];
 
 export function summaryOf(e) {
 	const body = e.body ?? {};

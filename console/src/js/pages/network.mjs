@@ -16,7 +16,7 @@ import { changesPanel, checksPanel, chosenPanel, legend, linksTable } from "./ne
 
 export const title = () => "Network";
 
-const choices = { by: "site", withHosts: true };
+const choices = { by: "domain", withHosts: true };
 
 function remember(save) {
 	try {
@@ -30,9 +30,9 @@ function remember(save) {
 }
 
 function toolbar(redo, fit) {
-	const by = h("select", { "aria-label": "Areas by" }, [["site", "by site"], ["domain", "by domain"],
-		["none", "no areas"]]
-		.map(([value, text]) => h("option", { value, selected: value === choices.by }, text)));
+	const groupings = [["domain", "by domain"], ["site", "by site"], ["none", "no areas"]];
+	const by = h("select", { "aria-label": "Areas by" }, groupings.map(([value, text]) =>
+		h("option", { value, selected: value === choices.by }, text)));
 	const hosts = h("input", { type: "checkbox", checked: choices.withHosts, id: "with-hosts" });
 	const change = () => {
 		choices.by = by.value;
@@ -133,8 +133,8 @@ class NetworkPage {
 		if (!topology)
 			return;
 		const all = [...devices.values()];
-		if (choices.by === "site" && !all.some(d => d.site) && all.some(d => d.domain))
-			choices.by = "domain";
+		if (choices.by === "domain" && !all.some(d => d.domain) && all.some(d => d.site))
+			choices.by = "site";
 		const { places, moved } = placesFor(topology, devices, choices);
 		this.map.update(elementsOf(topology, devices, choices), places, moved);
 		const down = topology.links.filter(l => linkState(l).kind === "bad").length;

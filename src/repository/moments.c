@@ -23,7 +23,7 @@ struct moment {
 	uint32_t next; // device
 };
 
-struct past {
+struct moments {
 	struct moment list[MOMENTS]; // the first is under way
 	unsigned n;
 	struct event *event;
@@ -70,7 +70,7 @@ static struct err tell_end(struct repository *r, uint64_t id, int64_t time_ns, s
 
 static void finish(struct repository *r, struct err why)
 {
-	struct past *p = r->past;
+	struct moments *p = r->moments;
 	struct moment *m = &p->list[0];
 	struct err e = tell_end(r, m->id, m->time_ns, why);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
@@ -82,7 +82,7 @@ static void finish(struct repository *r, struct err why)
 static void slice(evutil_socket_t fd, short what, void *ctx)
 {
 	struct repository *r = ctx;
-	struct past *p = r->past;
+	struct moments *p = r->moments;
 	int64_t until = clock_mono_ns() + slice_ns;
 	(void)fd, (void)what;
 	while (p->n && clock_mono_ns() < until) {
@@ -90,26 +90,27 @@ static void slice(evutil_socket_t fd, short what, void *ctx)
 		struct device *d = index_device(&r->index, m->next++);
 		if (r->p->peers[PROCESS_MODELS] && ipc_backlog(r->p->peers[PROCESS_MODELS]) > FEED_SLICE) {
 			m->next--;
-			return; // past_go_on, when models has read
+			break; // it has enough to read
 		}
 		struct err e = d ? one_device(r, m, d) : OK;
 		if (!d || e.code != ERR_NONE)
 			finish(r, e);
 	}
-	past_go_on(r);
+	moments_go_on(r);
 }
 
-void past_go_on(struct repository *r)
+void moments_go_on(struct repository *r)
 {
-	if (r->past && r->past->n && r->past->event)
-		event_active(r->past->event, 0, 0);
+	const struct timeval soon = {.tv_usec = 1000}; // others have their turn in between
+	if (r->moments && r->moments->n && r->moments->event)
+		event_add(r->moments->event, &soon);
 }
 
 static struct err take(struct repository *r, const Ipc__StateAt *m)
 {
-	if (!r->past)
-		r->past = calloc(1, sizeof *r->past);
-	struct past *p = r->past;
+	if (!r->moments)
+		r->moments = calloc(1, sizeof *r->moments);
+	struct moments *p = r->moments;
 	ENSURE(p, ERR_LIMIT, "no memory for the past");
 	if (!p->event)
 		p->event = evtimer_new(r->p->base, slice, r);
@@ -127,11 +128,11 @@ static struct err take(struct repository *r, const Ipc__StateAt *m)
 		at->n_patterns++;
 	}
 	p->n++;
-	past_go_on(r);
+	moments_go_on(r);
 	return OK;
 }
 
-struct err past_state_at(struct repository *r, const struct ipc_message *msg)
+struct err moments_state_at(struct repository *r, const struct ipc_message *msg)
 {
 	struct err e = OK;
 	Ipc__StateAt *m = IPC_UNPACK(state_at, msg, r->p->scratch, &e);
@@ -141,18 +142,18 @@ struct err past_state_at(struct repository *r, const struct ipc_message *msg)
 	return e.code == ERR_NONE ? OK : tell_end(r, m->id, m->time_ns, e);
 }
 
-void past_forget(struct repository *r)
+void moments_forget(struct repository *r)
 {
-	struct past *p = r->past;
+	struct moments *p = r->moments;
 	while (p && p->n)
 		moment_clear(&p->list[--p->n]);
 }
 
-void past_stop(struct repository *r)
+void moments_stop(struct repository *r)
 {
-	past_forget(r);
-	if (r->past && r->past->event)
-		event_free(r->past->event);
-	free(r->past);
-	r->past = NULL;
+	moments_forget(r);
+	if (r->moments && r->moments->event)
+		event_free(r->moments->event);
+	free(r->moments);
+	r->moments = NULL;
 }
