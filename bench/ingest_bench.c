@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the way of data costs: simulated devices -> TLS 1.3, tunnel, gNMI -> telemetry (admission,
 // grants, interning) -> repository (signature, class, sealed journal, fdatasync, publication) ->
-// acknowledgement. Telemetry and repository are gemeld's own processes in their sandboxes; the other
-// neighbours are played (stand.h); the devices are in a process of their own (sim.h). A point counts
-// when the repository has synced it.
+// acknowledgement. Telemetry and repository are gemeld's own processes in their sandboxes; the
+// other neighbours are played (stand.h); the devices are in a process of their own (sim.h). A point
+// counts when the repository has synced it.
 //     ingest_bench GEMELD [--devices N] [--interfaces N] [--seconds S] [--runs N] [--state FOLDER]
 //                         [--memory SIZE] [--window N] [--rate N]
 // Prints "name value unit"; of the runs the median.
@@ -30,7 +30,12 @@ enum { RUNS_MAX = 25, SAMPLE_MS = 10000 };
 static struct {
 	unsigned devices, interfaces, seconds, runs, window, rate;
 	const char *state, *memory;
-} o = {.devices = 1000, .interfaces = 50, .seconds = 5, .runs = 5, .window = 2, .rate = 1000000,
+} o = {.devices = 1000,
+       .interfaces = 50,
+       .seconds = 5,
+       .runs = 5,
+       .window = 2,
+       .rate = 1000000,
        .memory = "96M"};
 
 // Between the generator and us.
@@ -38,7 +43,7 @@ static struct shared {
 	volatile unsigned interval_ms;
 	volatile bool stop;
 	struct sim_counts counts;
-} *shared;
+} * shared;
 
 static void must(struct err e, const char *what)
 {
@@ -69,11 +74,17 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 static void generate(const struct stand *s, struct sim_identity *who)
 {
 	struct generator g = {.interval_ms = shared->interval_ms, .base = event_base_new()};
-	struct sim_conf conf = {.base = g.base, .address = "127.0.0.1", .port = s->port,
-				.devices = o.devices, .interfaces = o.interfaces,
-				.window = o.window, .interval_ms = g.interval_ms,
-				.root = s->root.data, .root_len = s->root.len,
-				.spread = true, .attest = true};
+	struct sim_conf conf = {.base = g.base,
+				.address = "127.0.0.1",
+				.port = s->port,
+				.devices = o.devices,
+				.interfaces = o.interfaces,
+				.window = o.window,
+				.interval_ms = g.interval_ms,
+				.root = s->root.data,
+				.root_len = s->root.len,
+				.spread = true,
+				.attest = true};
 	must(sim_new(&conf, &g.sim), "devices");
 	for (unsigned i = 0; i < o.devices; i++)
 		must(sim_add(g.sim, &who[i]), "device");
@@ -102,8 +113,8 @@ static void until(struct stand *s, bool good, const char *what, int64_t since)
 {
 	if (good || clock_mono_ns() - since < 120 * NS_PER_S)
 		return;
-	fprintf(stderr, "ingest_bench: never came: %s (%u connected, %u subscribed; %s; %s)\n", what,
-		shared->counts.connected, shared->counts.subscribed, shared->counts.trouble,
+	fprintf(stderr, "ingest_bench: never came: %s (%u connected, %u subscribed; %s; %s)\n",
+		what, shared->counts.connected, shared->counts.subscribed, shared->counts.trouble,
 		s->observed);
 	exit(1);
 }
@@ -133,8 +144,8 @@ static void wait_for_devices(struct stand *s)
 		turn_for(s, 50);
 		until(s, false, "subscriptions", since);
 	}
-	print("devices_joined_per_s",
-	      (double)o.devices / ((double)(clock_mono_ns() - since) / 1e9), "1/s");
+	print("devices_joined_per_s", (double)o.devices / ((double)(clock_mono_ns() - since) / 1e9),
+	      "1/s");
 	double all = (double)o.devices * o.interfaces * SIM_COUNTERS;
 	while (s->metrics.points < 2 * all) { // every series is known, and has moved
 		turn_for(s, 50);
@@ -216,12 +227,15 @@ static struct sim_identity *identities(struct stand *s)
 
 static void options(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{"devices", required_argument, NULL, 'd'}, {"interfaces", required_argument, NULL, 'i'},
-		{"seconds", required_argument, NULL, 's'}, {"runs", required_argument, NULL, 'r'},
-		{"state", required_argument, NULL, 'f'},   {"memory", required_argument, NULL, 'm'},
-		{"window", required_argument, NULL, 'w'},  {"rate", required_argument, NULL, 'u'},
-		{0}};
+	static const struct option names[] = {{"devices", required_argument, NULL, 'd'},
+					      {"interfaces", required_argument, NULL, 'i'},
+					      {"seconds", required_argument, NULL, 's'},
+					      {"runs", required_argument, NULL, 'r'},
+					      {"state", required_argument, NULL, 'f'},
+					      {"memory", required_argument, NULL, 'm'},
+					      {"window", required_argument, NULL, 'w'},
+					      {"rate", required_argument, NULL, 'u'},
+					      {0}};
 	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		unsigned n = optarg ? (unsigned)atoi(optarg) : 0;
 		switch (c) {
@@ -287,7 +301,8 @@ int main(int argc, char **argv)
 	snprintf(folder, sizeof folder, "%s/gemel-bench.%d", o.state ? o.state : "/var/tmp",
 		 (int)getpid());
 	snprintf(conf, sizeof conf,
-		 "memory_budget: %s\ndevice_rate: %u\ndevice_series: 100000\nsample_interval: %dms\n",
+		 "memory_budget: %s\ndevice_rate: %u\ndevice_series: 100000\nsample_interval: "
+		 "%dms\n",
 		 o.memory, o.rate, SAMPLE_MS);
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);

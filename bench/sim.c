@@ -22,8 +22,9 @@
 enum { WINDOW_MAX = 16, REDIAL_MS = 500 };
 
 static const char *const counters[SIM_COUNTERS] = {
-	"in-octets",  "in-pkts",  "in-errors",	"in-discards",	"in-unicast-pkts",  "in-multicast-pkts",
-	"out-octets", "out-pkts", "out-errors", "out-discards", "out-unicast-pkts", "out-multicast-pkts"};
+	"in-octets",	   "in-pkts",		"in-errors",	    "in-discards",
+	"in-unicast-pkts", "in-multicast-pkts", "out-octets",	    "out-pkts",
+	"out-errors",	   "out-discards",	"out-unicast-pkts", "out-multicast-pkts"};
 
 struct sim_path {
 	struct buf text, wire;
@@ -119,8 +120,11 @@ static struct err make_batch(struct sim_device *d, struct sent *to)
 	}
 	batch_canonical_finish(s->canonical, hash);
 	TRY(sign_make(d->who.batch, hash, sizeof hash, &signature));
-	const struct gnmi_proof proof = {.present = true, .seq = d->seq, .previous = d->previous,
-					 .key_id = key->id, .signature = signature.bytes,
+	const struct gnmi_proof proof = {.present = true,
+					 .seq = d->seq,
+					 .previous = d->previous,
+					 .key_id = key->id,
+					 .signature = signature.bytes,
 					 .signature_len = (uint32_t)signature.len,
 					 .algorithm = key->algorithm,
 					 .device = (const uint8_t *)d->who.name,
@@ -247,8 +251,7 @@ static void on_tunnel_end(void *ctx, struct err why)
 {
 }
 
-static const struct tunnel_client_events tunnel_events = {on_registered, on_session,
-							  on_tunnel_end};
+static const struct tunnel_client_events tunnel_events = {on_registered, on_session, on_tunnel_end};
 
 static void join(struct sim_device *d)
 {
@@ -281,8 +284,8 @@ static struct err on_open(void *ctx, struct grpc_conn *conn)
 		join(d);
 		return OK;
 	}
-	return grpc_call_unary(conn, "/gemel.enrolment.v1.Enrolment/Attest", "", 0, &attest_handlers,
-			       d, 0, &call);
+	return grpc_call_unary(conn, "/gemel.enrolment.v1.Enrolment/Attest", "", 0,
+			       &attest_handlers, d, 0, &call);
 }
 
 static void on_conn_end(void *ctx, struct grpc_conn *conn, struct err why)
@@ -347,11 +350,13 @@ struct err sim_add(struct sim *s, struct sim_identity *who)
 {
 	static const char *const alpn[] = {"h2", NULL};
 	struct tls_conf conf = {.side = TLS_CLIENT, .trust = s->trust, .alpn = alpn};
-	struct x509_chain chain = {.der = {who->certificate}, .len = {who->certificate_len}, .n = 1};
+	struct x509_chain chain = {
+		.der = {who->certificate}, .len = {who->certificate_len}, .n = 1};
 	ENSURE(s->n < s->conf.devices, ERR_LIMIT, "more devices than were announced");
 	struct sim_device *d = calloc(1, sizeof *d);
 	ENSURE(d, ERR_LIMIT, "out of memory");
-	*d = (struct sim_device){.s = s, .who = *who, .number = s->n, .random = s->n * 2654435761u + 1};
+	*d = (struct sim_device){
+		.s = s, .who = *who, .number = s->n, .random = s->n * 2654435761u + 1};
 	d->value = calloc(s->n_paths, sizeof *d->value);
 	d->timer = event_new(s->conf.base, -1, 0, on_timer, d);
 	ENSURE(d->value && d->timer, ERR_LIMIT, "out of memory");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Simulated devices, as many as one process holds: each a tunnel client with a certificate, a chain of
-// signed batches and counters that move like counters do. Each dials from a loopback address of its
-// own, so that bounds by source are those of as many machines. For benches; knows no neighbour but
-// telemetry's listener.
+// Simulated devices, as many as one process holds: each a tunnel client with a certificate, a chain
+// of signed batches and counters that move like counters do. Each dials from a loopback address of
+// its own, so that bounds by source are those of as many machines. For benches; knows no neighbour
+// but telemetry's listener.
 #pragma once
 
 #include "lib/crypto/tls.h"
@@ -14,9 +14,9 @@ struct sim_conf {
 	const char *address; // of telemetry
 	uint16_t port;
 	unsigned devices, interfaces;
-	unsigned window; // batches of one device that are not acknowledged
+	unsigned window;      // batches of one device that are not acknowledged
 	unsigned interval_ms; // between its samples; 0: as fast as they are acknowledged
-	const uint8_t *root; // the authority's certificate, DER
+	const uint8_t *root;  // the authority's certificate, DER
 	size_t root_len;
 	bool spread; // each device dials from a 127.x.y.z of its own
 	bool attest; // call Attest with a stand-in's evidence (a bench's management takes any)
@@ -32,15 +32,16 @@ struct sim_identity {
 
 struct sim_counts {
 	unsigned connected, subscribed;
-	uint64_t sent, acked; // updates
+	uint64_t sent, acked;	 // updates
 	uint64_t batches, again; // batches sent again
-	char trouble[200]; // the last thing that went wrong
+	char trouble[200];	 // the last thing that went wrong
 };
 
 struct sim; // opaque
 enum { SIM_COUNTERS = 12 };
 MUST_USE struct err sim_new(const struct sim_conf *conf, struct sim **out);
 void sim_free(struct sim *s);
-MUST_USE struct err sim_add(struct sim *s, struct sim_identity *who); // it dials, and again when it is cut off
+MUST_USE struct err sim_add(struct sim *s,
+			    struct sim_identity *who); // it dials, and again when it is cut off
 void sim_pace(struct sim *s, unsigned interval_ms);
 void sim_count(const struct sim *s, struct sim_counts *out);

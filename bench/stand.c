@@ -33,11 +33,13 @@ static void say(struct stand_unit *u, enum process_id as, enum ipc_type type,
 struct err stand_issue(struct stand *s, const char *device, const struct sign_key *key,
 		       struct buf *der)
 {
-	struct x509_issue want = {.profile = X509_DEVICE, .name = device,
+	struct x509_issue want = {.profile = X509_DEVICE,
+				  .name = device,
 				  .key = sign_key_public(key),
 				  .from_ns = clock_wall_ns() - 60 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 7200 * NS_PER_S,
-				  .issuer = s->root.data, .issuer_len = s->root.len};
+				  .issuer = s->root.data,
+				  .issuer_len = s->root.len};
 	return x509_issue(&want, s->authority, der);
 }
 
@@ -47,10 +49,13 @@ static struct err certify(struct stand_unit *u, const Ipc__CertRequest *r)
 	scoped(buf) struct buf der = {0};
 	struct x509_csr csr;
 	TRY(x509_csr_read(r->csr.data, r->csr.len, &csr));
-	struct x509_issue want = {.profile = X509_PEER, .name = r->role, .key = &csr.key,
+	struct x509_issue want = {.profile = X509_PEER,
+				  .name = r->role,
+				  .key = &csr.key,
 				  .from_ns = clock_wall_ns() - 60 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 7200 * NS_PER_S,
-				  .issuer = s->root.data, .issuer_len = s->root.len};
+				  .issuer = s->root.data,
+				  .issuer_len = s->root.len};
 	TRY(x509_issue(&want, s->authority, &der));
 	Ipc__CertIssued m = IPC__CERT_ISSUED__INIT;
 	ProtobufCBinaryData chain[] = {{der.len, der.data}};
@@ -68,7 +73,7 @@ static void admit(struct stand_unit *u, const Ipc__AdmitRequest *r)
 	m.id = r->id;
 	m.admitted = !*r->tls_error;
 	m.device = r->device;
-	m.state = (char *)(uintptr_t)"production";
+	m.state = (char *)(uintptr_t) "production";
 	m.reason = r->tls_error;
 	say(u, PROCESS_MANAGEMENT, IPC_ADMIT_ANSWER, &m.base);
 }
@@ -93,9 +98,9 @@ struct err stand_device(struct stand *s, const char *name, const struct sign_pub
 	k.from_ns = clock_wall_ns() - 60 * NS_PER_S;
 	k.until_ns = clock_wall_ns() + 7200 * NS_PER_S;
 	m.device = (char *)(uintptr_t)name;
-	m.state = (char *)(uintptr_t)"production";
-	m.kind = (char *)(uintptr_t)"agent";
-	m.domain = (char *)(uintptr_t)"bench";
+	m.state = (char *)(uintptr_t) "production";
+	m.kind = (char *)(uintptr_t) "agent";
+	m.domain = (char *)(uintptr_t) "bench";
 	m.keys = keys;
 	m.n_keys = 1;
 	return ipc_send_pb(s->units[STAND_REPOSITORY].peers[PROCESS_MANAGEMENT], IPC_DEVICE_STATE,
@@ -135,8 +140,7 @@ static void give_keys(struct stand_unit *u)
 		ipc__key_public_item__init(&item[i]);
 		item[i].purpose = purposes[i];
 		item[i].algorithm = p->algorithm;
-		item[i].public_key =
-			(ProtobufCBinaryData){p->len, (uint8_t *)(uintptr_t)p->bytes};
+		item[i].public_key = (ProtobufCBinaryData){p->len, (uint8_t *)(uintptr_t)p->bytes};
 		items[i] = &item[i];
 	}
 	m.keys = items;
@@ -339,8 +343,7 @@ static struct err start(struct stand *s, int unit, enum process_id id, int state
 
 static struct err listen_on(int *out, uint16_t *port)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof at;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, BACKLOG) != 0 ||
@@ -355,7 +358,8 @@ static struct err listen_on(int *out, uint16_t *port)
 static struct err configure(struct stand *s, const char *conf)
 {
 	scoped(buf) struct buf yaml = {0};
-	buf_printf(&yaml, "name: gemel.bench\nstate: %s\nwitnesses_mode: none\nlog_level: warning\n%s",
+	buf_printf(&yaml,
+		   "name: gemel.bench\nstate: %s\nwitnesses_mode: none\nlog_level: warning\n%s",
 		   s->folder, conf);
 	TRY(daemon_conf_parse("bench", buf_text(&yaml), yaml.len, &s->conf, s->arena));
 	return daemon_conf_write(&s->conf, &s->conf_text);
@@ -386,7 +390,8 @@ struct err stand_open(struct stand *s, const char *program, const char *folder, 
 	ENSURE(s->base && s->arena, ERR_LIMIT, "out of memory");
 	TRY(sign_key_generate(SIGN_P256, &s->authority));
 	TRY(sign_key_generate(SIGN_ED25519, &s->signer));
-	struct x509_issue want = {.profile = X509_ROOT, .name = "bench",
+	struct x509_issue want = {.profile = X509_ROOT,
+				  .name = "bench",
 				  .key = sign_key_public(s->authority),
 				  .from_ns = clock_wall_ns() - 3600 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 24 * 3600 * NS_PER_S};

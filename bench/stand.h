@@ -29,7 +29,7 @@ struct stand_metrics { // as the processes told them last; times of arrival, mon
 
 struct stand {
 	struct event_base *base;
-	const char *program;  // gemeld
+	const char *program; // gemeld
 	struct daemon_conf conf;
 	struct arena *arena;
 	struct buf conf_text;

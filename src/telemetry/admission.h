@@ -16,12 +16,12 @@ enum admission {
 };
 
 enum admission_event {
-	ADMISSION_OPENED,  // the peer's certificate was verified
-	ADMISSION_BROKEN,  // the handshake or the connection ended
-	ADMISSION_YES,     // management's answer
+	ADMISSION_OPENED, // the peer's certificate was verified
+	ADMISSION_BROKEN, // the handshake or the connection ended
+	ADMISSION_YES,	  // management's answer
 	ADMISSION_NO,
 	ADMISSION_TIMEOUT, // no answer, or nothing done with it
-	ADMISSION_AGAIN,   // management came anew: it is asked again, and the peer goes on meanwhile
+	ADMISSION_AGAIN, // management came anew: it is asked again, and the peer goes on meanwhile
 	ADMISSION_DROPPED, // management ends it (DEVICE_DROP)
 	ADMISSION_EVENTS,
 };

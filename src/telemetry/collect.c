@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A device's Subscribe stream. It asks exactly what the repository's grant says and is opened only
 // while there is one (X.2011 8.1.2-1); a new grant ends it and opens another. Between two streams
-// all that was sent on must have been acknowledged or refused: then the device's next first batch is
-// the one after the last acknowledgement, and nothing is skipped or counted twice. What a device
+// all that was sent on must have been acknowledged or refused: then the device's next first batch
+// is the one after the last acknowledgement, and nothing is skipped or counted twice. What a device
 // sends again, because an acknowledgement was lost on the way, is acknowledged again at once.
 //
 // The repository's death voids what it had not acknowledged: streams end, grants come anew, and the
@@ -334,8 +334,9 @@ struct err collect_acked(struct telemetry *t, const struct ipc_message *msg)
 }
 
 // The stream ends, and the device sends again from behind the last acknowledgement: what was only
-// out of step is in step then. An agent whose first batch is refused again and again gives that chain
-// up and begins another under a new key; if nothing mends it, it must connect and attest anew.
+// out of step is in step then. An agent whose first batch is refused again and again gives that
+// chain up and begins another under a new key; if nothing mends it, it must connect and attest
+// anew.
 static void refused(struct device *d, const Ipc__BatchRefused *m)
 {
 	char why[160];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices, by name: what the repository granted for each, and who is there. A grant that has come is
-// taken apart completely before it replaces the last one; one that cannot be read is no grant.
+// Devices, by name: what the repository granted for each, and who is there. A grant that has come
+// is taken apart completely before it replaces the last one; one that cannot be read is no grant.
 // X.2011 8.1.2-1, 8.3.1-2.
 #include "telemetry/telemetry.h"
 
@@ -126,8 +126,8 @@ static struct err scope_get(struct telemetry *t, const Ipc__Grant *m, struct sco
 		*out = c;
 		return OK;
 	}
-	ENSURE(m->n_items <= GRANT_ITEMS_MAX, ERR_PEER, "GRANT of %zu items; at most %d", m->n_items,
-	       GRANT_ITEMS_MAX);
+	ENSURE(m->n_items <= GRANT_ITEMS_MAX, ERR_PEER, "GRANT of %zu items; at most %d",
+	       m->n_items, GRANT_ITEMS_MAX);
 	c = calloc(1, sizeof *c);
 	ENSURE(c, ERR_LIMIT, "no memory for a grant");
 	c->references = 1;
@@ -188,7 +188,8 @@ struct err device_grant(struct telemetry *t, const struct ipc_message *msg)
 		d->series_refused = 0;
 		ingest_recover_series(d);
 	}
-	log_debug("grant %llu for %s: %zu paths", (unsigned long long)fresh->id, d->name, fresh->scope->n);
+	log_debug("grant %llu for %s: %zu paths", (unsigned long long)fresh->id, d->name,
+		  fresh->scope->n);
 	collect_consider(d);
 	return OK;
 }

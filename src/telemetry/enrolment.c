@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The enrolment service, passed on: telemetry reads nothing of a request but its size, and management
-// decides. Who has no certificate yet comes to the enrolment listener (Begin, Complete; Challenge and
-// Renew for one that has expired); who has one calls on his tunnel connection (Challenge, Attest,
-// Renew), and his certificate and session go along. X.2011 8.1.1-1, 8.1.1-2.
+// The enrolment service, passed on: telemetry reads nothing of a request but its size, and
+// management decides. Who has no certificate yet comes to the enrolment listener (Begin, Complete;
+// Challenge and Renew for one that has expired); who has one calls on his tunnel connection
+// (Challenge, Attest, Renew), and his certificate and session go along. X.2011 8.1.1-1, 8.1.1-2.
 #include "telemetry/telemetry.h"
 
 #include "lib/base/clock.h"
@@ -48,10 +48,8 @@ static const struct {
 	const char *name, *path;
 	bool tunnel, listener;
 } methods[] = {
-	{"Begin", SERVICE "Begin", false, true},
-	{"Complete", SERVICE "Complete", false, true},
-	{"Renew", SERVICE "Renew", true, true},
-	{"Challenge", SERVICE "Challenge", true, true},
+	{"Begin", SERVICE "Begin", false, true},   {"Complete", SERVICE "Complete", false, true},
+	{"Renew", SERVICE "Renew", true, true},	   {"Challenge", SERVICE "Challenge", true, true},
 	{"Attest", SERVICE "Attest", true, false},
 };
 enum { METHODS = sizeof methods / sizeof *methods };
@@ -134,10 +132,10 @@ static void on_message(void *ctx, struct grpc_call *call, const uint8_t *message
 	if (e.code == ERR_NONE)
 		return;
 	inquiry_free(q);
-	grpc_call_fail(call, e.code == ERR_BUSY
-				     ? err_make(ERR_BUSY,
-						"management is away; try again in some seconds")
-				     : err_make(ERR_INTERNAL, "the request cannot be passed on"));
+	grpc_call_fail(call,
+		       e.code == ERR_BUSY
+			       ? err_make(ERR_BUSY, "management is away; try again in some seconds")
+			       : err_make(ERR_INTERNAL, "the request cannot be passed on"));
 }
 
 static void on_end(void *ctx, struct grpc_call *call, enum grpc_status status, const char *text)
@@ -155,8 +153,8 @@ static void note_attested(const struct inquiry *q, const Ipc__EnrolAnswer *m)
 	    m->grpc_status != GRPC_OK)
 		return;
 	struct session *s = grpc_conn_context(grpc_call_conn(q->call));
-	Gemel__Enrolment__V1__AttestAnswer *a = gemel__enrolment__v1__attest_answer__unpack(
-		NULL, m->message.len, m->message.data);
+	Gemel__Enrolment__V1__AttestAnswer *a =
+		gemel__enrolment__v1__attest_answer__unpack(NULL, m->message.len, m->message.data);
 	s->attested |= a && a->accepted;
 	gemel__enrolment__v1__attest_answer__free_unpacked(a, NULL);
 }
@@ -293,9 +291,12 @@ void enrolment_away(struct telemetry *t)
 
 struct err enrolment_start(struct telemetry *t)
 {
-	struct grpc_limits limits = {.message_max = REQUEST_MAX, .queue_max = 256 << 10,
-				     .assembly_max = 2 * REQUEST_MAX, .window = 64 << 10,
-				     .streams_max = 4, .header_list_max = 8 << 10,
+	struct grpc_limits limits = {.message_max = REQUEST_MAX,
+				     .queue_max = 256 << 10,
+				     .assembly_max = 2 * REQUEST_MAX,
+				     .window = 64 << 10,
+				     .streams_max = 4,
+				     .header_list_max = 8 << 10,
 				     .open_ms = telemetry_limits.open_ms,
 				     .slow_ms = telemetry_limits.slow_ms};
 	struct enrolment *n = t->enrolment = calloc(1, sizeof *n);
@@ -308,11 +309,13 @@ struct err enrolment_start(struct telemetry *t)
 		struct method *m = n->method[LISTEN_TUNNEL];
 		m[i] = (struct method){t, LISTEN_TUNNEL, methods[i].name};
 		if (methods[i].tunnel)
-			TRY(grpc_server_add(t->grpc, methods[i].path, GRPC_UNARY, &handlers, &m[i]));
+			TRY(grpc_server_add(t->grpc, methods[i].path, GRPC_UNARY, &handlers,
+					    &m[i]));
 		m = n->method[LISTEN_ENROLMENT];
 		m[i] = (struct method){t, LISTEN_ENROLMENT, methods[i].name};
 		if (methods[i].listener)
-			TRY(grpc_server_add(n->grpc, methods[i].path, GRPC_UNARY, &handlers, &m[i]));
+			TRY(grpc_server_add(n->grpc, methods[i].path, GRPC_UNARY, &handlers,
+					    &m[i]));
 	}
 	return OK;
 }

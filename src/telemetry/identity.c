@@ -33,8 +33,8 @@ struct err identity_start(struct telemetry *t)
 	ENSURE(i, ERR_INTERNAL, "out of memory");
 	i->trust = x509_trust_new();
 	ENSURE(i->trust, ERR_INTERNAL, "out of memory");
-	struct tls_conf tunnel = {.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED,
-				  .trust = i->trust, .alpn = alpn};
+	struct tls_conf tunnel = {
+		.side = TLS_SERVER, .peer = TLS_PEER_REQUIRED, .trust = i->trust, .alpn = alpn};
 	struct tls_conf enrolment = {.side = TLS_SERVER, .peer = TLS_PEER_NONE, .alpn = alpn};
 	TRY(tls_context_new(&tunnel, &i->tls[LISTEN_TUNNEL]));
 	TRY(tls_context_new(&enrolment, &i->tls[LISTEN_ENROLMENT]));
@@ -50,7 +50,7 @@ static struct err ask(struct telemetry *t)
 	TRY(x509_csr_make(i->next_key, "telemetry", &csr));
 	Ipc__CertRequest m = IPC__CERT_REQUEST__INIT;
 	m.id = i->asked = t->next_id++;
-	m.role = (char *)(uintptr_t)"telemetry";
+	m.role = (char *)(uintptr_t) "telemetry";
 	m.csr = (ProtobufCBinaryData){csr.len, csr.data};
 	return process_send(t->p, PROCESS_MANAGEMENT, IPC_CERT_REQUEST, &m.base);
 }

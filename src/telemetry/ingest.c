@@ -101,8 +101,7 @@ static struct err quota_exceeded(struct device *d, const char *path)
 }
 
 // *out NULL: over the quota, and the record may be left out.
-static struct err series_new(struct device *d, const uint8_t *path, size_t n,
-			     struct interned **out)
+static struct err series_new(struct device *d, const uint8_t *path, size_t n, struct interned **out)
 {
 	char text[PATH_TEXT_MAX + 1];
 	size_t text_len;

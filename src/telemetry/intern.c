@@ -127,7 +127,8 @@ struct err paths_get(struct paths *p, const uint8_t *bytes, size_t n, uint32_t *
 	if (p->count >= p->n_buckets)
 		grow_buckets(p);
 	uint32_t *bucket = &p->buckets[hash & (p->n_buckets - 1)];
-	*b = (struct path_bytes){.references = 1, .next = *bucket, .hash = hash, .len = (uint32_t)n};
+	*b = (struct path_bytes){
+		.references = 1, .next = *bucket, .hash = hash, .len = (uint32_t)n};
 	memcpy(b->bytes, bytes, n);
 	p->all[*id] = b;
 	*bucket = *id;

@@ -8,18 +8,17 @@
 //     pool     id -> {references, bytes}        found by SipHash of the bytes
 //     table    entry {prefix id, path id, number, flags}, in the order of their first coming
 //
-// Devices send the same leaves in the same order again and again, so a table expects, after entry i,
-// entry i + 1: one memcmp against bytes that are warm in the cache, and no hash. Only when that
-// fails are the two tables asked. (Turned down: a table of bytes for each device. A thousand of them
-// do not stay in the cache, and cost six times the memory.)
-// Used by telemetry.
+// Devices send the same leaves in the same order again and again, so a table expects, after entry
+// i, entry i + 1: one memcmp against bytes that are warm in the cache, and no hash. Only when that
+// fails are the two tables asked. (Turned down: a table of bytes for each device. A thousand of
+// them do not stay in the cache, and cost six times the memory.) Used by telemetry.
 #pragma once
 
 #include "lib/base/err.h"
 #include "telemetry/siphash.h"
 
 enum {
-	INTERN_WIRE_MAX = 4096,		 // bytes of one path on the wire
+	INTERN_WIRE_MAX = 4096,		   // bytes of one path on the wire
 	INTERN_SERIES_MAX = (1 << 23) - 1, // of all devices: the repository's bound
 };
 

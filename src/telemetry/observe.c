@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Alerts to management, which writes them down and raises events. The first of its kind for a device
-// and source goes at once; what follows is counted and goes every ten seconds, so that an attacker
-// makes neither floods of messages nor of ledger entries. When the table is full, the rest is
-// counted together. X.2011 8.1.2-2, 8.2.2-1.
+// Alerts to management, which writes them down and raises events. The first of its kind for a
+// device and source goes at once; what follows is counted and goes every ten seconds, so that an
+// attacker makes neither floods of messages nor of ledger entries. When the table is full, the rest
+// is counted together. X.2011 8.1.2-2, 8.2.2-1.
 #include "telemetry/telemetry.h"
 
 #include "lib/base/clock.h"
@@ -20,8 +20,8 @@ static const int64_t FORGET_NS = 60 * NS_PER_S;
 struct alert {
 	const char *kind; // NULL: free
 	char device[BATCH_DEVICE_MAX + 1], source[SOURCE_TEXT_MAX], detail[DETAIL_MAX];
-	uint64_t count; // not sent yet
-	int64_t first_ns; // wall, of those
+	uint64_t count;		  // not sent yet
+	int64_t first_ns;	  // wall, of those
 	int64_t sent_ns, last_ns; // monotonic
 };
 
@@ -126,13 +126,16 @@ static void count_metrics(struct telemetry *t)
 		const char *name, *labels, *help;
 		uint64_t value;
 	} rows[] = {
-		{"gemel_telemetry_updates_total", "", "gNMI updates and deletes handed on", c->updates},
+		{"gemel_telemetry_updates_total", "", "gNMI updates and deletes handed on",
+		 c->updates},
 		{"gemel_telemetry_batches_total", "", "Batches handed on", c->batches},
 		{"gemel_telemetry_bytes_total", "", "Bytes of gNMI messages", c->bytes},
-		{"gemel_telemetry_acks_total", "", "Batches that the repository acknowledged", c->acks},
-		{"gemel_telemetry_batches_refused_total", "", "Batches that it refused", c->refused},
-		{"gemel_telemetry_updates_lost_total", "", "Updates lost between device and repository",
-		 c->lost},
+		{"gemel_telemetry_acks_total", "", "Batches that the repository acknowledged",
+		 c->acks},
+		{"gemel_telemetry_batches_refused_total", "", "Batches that it refused",
+		 c->refused},
+		{"gemel_telemetry_updates_lost_total", "",
+		 "Updates lost between device and repository", c->lost},
 		{"gemel_telemetry_batches_resent_total", "",
 		 "Batches that came again because their acknowledgement was lost", c->resent},
 		{"gemel_telemetry_messages_malformed_total", "", "Messages that broke the protocol",
@@ -141,18 +144,18 @@ static void count_metrics(struct telemetry *t)
 		 c->throttled},
 		{"gemel_telemetry_handshakes_total", "result=\"good\"", "TLS handshakes by result",
 		 c->handshakes_good},
-		{"gemel_telemetry_handshakes_total", "result=\"refused\"", "TLS handshakes by result",
-		 c->handshakes_refused},
-		{"gemel_telemetry_handshakes_total", "result=\"failed\"", "TLS handshakes by result",
-		 c->handshakes_failed},
-		{"gemel_telemetry_handshakes_total", "result=\"limited\"", "TLS handshakes by result",
-		 c->handshakes_limited},
-		{"gemel_telemetry_admissions_total", "result=\"admitted\"", "Decisions of management",
-		 c->admitted},
+		{"gemel_telemetry_handshakes_total", "result=\"refused\"",
+		 "TLS handshakes by result", c->handshakes_refused},
+		{"gemel_telemetry_handshakes_total", "result=\"failed\"",
+		 "TLS handshakes by result", c->handshakes_failed},
+		{"gemel_telemetry_handshakes_total", "result=\"limited\"",
+		 "TLS handshakes by result", c->handshakes_limited},
+		{"gemel_telemetry_admissions_total", "result=\"admitted\"",
+		 "Decisions of management", c->admitted},
 		{"gemel_telemetry_admissions_total", "result=\"denied\"", "Decisions of management",
 		 c->denied},
-		{"gemel_telemetry_enrolment_calls_total", "", "Enrolment calls passed to management",
-		 c->enrolments},
+		{"gemel_telemetry_enrolment_calls_total", "",
+		 "Enrolment calls passed to management", c->enrolments},
 		{"gemel_telemetry_alerts_total", "", "Observations, counted ones too",
 		 t->observer->total},
 	};
@@ -173,7 +176,8 @@ void observe_metrics(struct telemetry *t)
 	       "Different paths known by their wire bytes");
 	unsigned told = 0;
 	struct device *d;
-	TAILQ_FOREACH(d, &t->turns, turn) {
+	TAILQ_FOREACH(d, &t->turns, turn)
+	{
 		char labels[BATCH_DEVICE_MAX + 16];
 		if (d->n_lost == 0 || told++ >= 64)
 			continue;

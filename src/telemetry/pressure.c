@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may send now. A stream that may not is not read: its HTTP/2 window closes, and the device keeps
-// what it has until it may go on. Nothing is dropped for want of room here.
+// Who may send now. A stream that may not is not read: its HTTP/2 window closes, and the device
+// keeps what it has until it may go on. Nothing is dropped for want of room here.
 //
 //   rate        a device above its granted rate waits until its bucket has recovered
 //   flight      batches that the repository has not acknowledged: a device may have device_flight

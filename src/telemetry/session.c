@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections to devices: those that came to the tunnel listener, and those that were dialled. After
-// the handshake nothing is read from a peer until management has decided about him; a handshake that
-// was refused is told to management as well, each with its own reason, so that it is written down.
+// Connections to devices: those that came to the tunnel listener, and those that were dialled.
+// After the handshake nothing is read from a peer until management has decided about him; a
+// handshake that was refused is told to management as well, each with its own reason, so that it is
+// written down.
 //
 // A device may have several connections, and is collected over one: the newest that registered. To
-// register, a connection must have been attested: who has copied a certificate, and not the TPM, can
-// neither be collected from nor push the device itself out. X.2011 8.1.1-1, 8.1.1-2, 8.2.1-1.
+// register, a connection must have been attested: who has copied a certificate, and not the TPM,
+// can neither be collected from nor push the device itself out. X.2011 8.1.1-1, 8.1.1-2, 8.2.1-1.
 #include "telemetry/telemetry.h"
 
 #include "lib/base/clock.h"
@@ -43,8 +44,8 @@ static struct err ask_with(struct session *s, const char *device, const char *tl
 	if (ssl)
 		TRY(tls_peer_chain(ssl, a, &chain));
 	for (size_t i = 0; i < chain.n && bytes + chain.len[i] <= CHAIN_BYTES_MAX; i++) {
-		list[m.n_chain++] = (ProtobufCBinaryData){chain.len[i],
-							  (uint8_t *)(uintptr_t)chain.der[i]};
+		list[m.n_chain++] =
+			(ProtobufCBinaryData){chain.len[i], (uint8_t *)(uintptr_t)chain.der[i]};
 		bytes += chain.len[i];
 	}
 	m.chain = list;
@@ -289,7 +290,8 @@ static void handshake_over(struct session *s, struct err why)
 	}
 	s->t->count.handshakes_refused++;
 	claim_of(s, ssl);
-	struct err e = ask_with(s, s->claimed, x509_refusal_name(refusal)); // the answer is only a receipt
+	struct err e =
+		ask_with(s, s->claimed, x509_refusal_name(refusal)); // the answer is only a receipt
 	log_notice("TLS from %s (%s) is refused: %s", s->source, s->claimed,
 		   x509_refusal_name(refusal));
 	if (e.code != ERR_NONE) // management is away: counted, told when it comes
@@ -336,7 +338,8 @@ static struct err make(struct telemetry *t, struct source *from, struct target *
 struct err session_new(struct telemetry *t, struct transport *tr, struct source *from,
 		       struct target *g, const char *source)
 {
-	struct grpc_client_conf conf = {.limits = {.message_max = 4 << 20, .window = 512 << 10,
+	struct grpc_client_conf conf = {.limits = {.message_max = 4 << 20,
+						   .window = 512 << 10,
 						   .open_ms = telemetry_limits.open_ms,
 						   .slow_ms = telemetry_limits.slow_ms},
 					.authority = g ? g->server_name : NULL};
@@ -368,7 +371,7 @@ static struct err on_target(void *ctx, struct tunnel_peer *peer, const char *tar
 	struct session *s = grpc_conn_context(tunnel_peer_conn(peer));
 	ENSURE(admission_may_register(s->state) && s->device, ERR_DENIED, "%s",
 	       s->reason[0] ? s->reason : "this connection is not admitted");
-	if (strcmp(target, s->device->name) != 0) { // X.2011 8.1.1-2: no other's name
+	if (strcmp(target, s->device->name) != 0) {  // X.2011 8.1.1-2: no other's name
 		err_ignore(ask_with(s, target, "")); // management says name-stolen, and why
 		return err_make(ERR_DENIED, "only target %s may be registered here",
 				s->device->name);
@@ -409,8 +412,10 @@ struct err session_start(struct telemetry *t)
 {
 	// Data of the tunnel is at most 64 KiB; what a device may have under way is bounded by its
 	// windows: 256 KiB a stream, four times that a connection.
-	struct grpc_limits limits = {.message_max = 128 << 10, .queue_max = 1 << 20,
-				     .assembly_max = 2 << 20, .window = 256 << 10,
+	struct grpc_limits limits = {.message_max = 128 << 10,
+				     .queue_max = 1 << 20,
+				     .assembly_max = 2 << 20,
+				     .window = 256 << 10,
 				     .streams_max = TUNNEL_SESSIONS_MAX + 8,
 				     .open_ms = telemetry_limits.open_ms,
 				     .slow_ms = telemetry_limits.slow_ms};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Standard gNMI devices, which listen: telemetry dials them while the repository grants something of
-// theirs, checks their certificate against the authority that the operator named for them, asks
+// Standard gNMI devices, which listen: telemetry dials them while the repository grants something
+// of theirs, checks their certificate against the authority that the operator named for them, asks
 // management for admission like for any other, and reads what they speak (Capabilities) before it
 // subscribes. They prove nothing about a batch: what comes from them is marked as observed by
 // telemetry (batch.h: not BATCH_SIGNED). X.2011 6-interface, 8.2.1-1.

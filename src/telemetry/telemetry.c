@@ -203,15 +203,20 @@ static void drained(struct process *p, enum process_id peer)
 }
 
 static const struct process_handler handlers[] = {
-	{IPC_CERT_ISSUED, on_cert_issued}, {IPC_ENROL_ANSWER, on_enrol_answer},
-	{IPC_ADMIT_ANSWER, on_admit_answer}, {IPC_DEVICE_DROP, on_device_drop},
-	{IPC_TARGET, on_target}, {IPC_GRANT, on_grant}, {IPC_GRANT_REVOKE, on_grant_revoke},
-	{IPC_BATCH_ACK, on_batch_ack}, {IPC_BATCH_REFUSED, on_batch_refused},
+	{IPC_CERT_ISSUED, on_cert_issued},
+	{IPC_ENROL_ANSWER, on_enrol_answer},
+	{IPC_ADMIT_ANSWER, on_admit_answer},
+	{IPC_DEVICE_DROP, on_device_drop},
+	{IPC_TARGET, on_target},
+	{IPC_GRANT, on_grant},
+	{IPC_GRANT_REVOKE, on_grant_revoke},
+	{IPC_BATCH_ACK, on_batch_ack},
+	{IPC_BATCH_REFUSED, on_batch_refused},
 	{IPC_POLICY, on_policy},
 };
 
-static const char *const syscalls[] = {"accept4", "getpeername", "getsockname", "shutdown",
-				       "setsockopt", "getsockopt", NULL};
+static const char *const syscalls[] = {"accept4",    "getpeername", "getsockname", "shutdown",
+				       "setsockopt", "getsockopt",  NULL};
 
 const struct process_part telemetry_part = {
 	.id = PROCESS_TELEMETRY,

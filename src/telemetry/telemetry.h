@@ -5,12 +5,12 @@
 // process's inside; nothing outside src/telemetry includes it but its tests and benches.
 //
 //   telemetry.c   the part for the parent's list, life, messages
-//   identity.c    our certificate and whom we trust        accept.c      listeners, before any crypto
-//   session.c     a connection: admission                  admission.c   its states, as a table
-//   enrolment.c   Enrolment calls, to management           target.c      standard devices, dialled
-//   device.c      what is granted for each device          collect.c     its Subscribe stream
-//   ingest.c      a SubscribeResponse to a BATCH (hot)     intern.c      paths by their wire bytes
-//   pressure.c    who may send now                         observe.c     alerts, counted
+//   identity.c    our certificate and whom we trust        accept.c      listeners, before any
+//   crypto session.c     a connection: admission                  admission.c   its states, as a
+//   table enrolment.c   Enrolment calls, to management           target.c      standard devices,
+//   dialled device.c      what is granted for each device          collect.c     its Subscribe
+//   stream ingest.c      a SubscribeResponse to a BATCH (hot)     intern.c      paths by their wire
+//   bytes pressure.c    who may send now                         observe.c     alerts, counted
 #pragma once
 
 #include "lib/batch/batch.h"
@@ -38,15 +38,15 @@ struct telemetry_limits {
 	uint32_t answer_s;	       // management's time to answer
 	uint32_t register_s;	       // from admission to a registered target
 	uint32_t enrolment_s;	       // a whole enrolment connection
-	size_t device_flight;	       // bytes of one device that the repository has not acknowledged
-	size_t all_flight;	       // of all: above it each device has its share only
+	size_t device_flight; // bytes of one device that the repository has not acknowledged
+	size_t all_flight;    // of all: above it each device has its share only
 	size_t share_least;
-	size_t backlog;		       // bytes queued to the repository: all wait above it
-	uint32_t bytes_per_update;     // a device's byte rate is its update rate times this
+	size_t backlog;			 // bytes queued to the repository: all wait above it
+	uint32_t bytes_per_update;	 // a device's byte rate is its update rate times this
 	int64_t retry_ns, retry_most_ns; // a stream that ended is asked for again
-	uint32_t refuse_ms;	       // a refused peer may read why
-	uint32_t open_ms;	       // from TCP to the first HTTP/2 frame
-	uint32_t slow_ms;	       // from a message's first byte to its last
+	uint32_t refuse_ms;		 // a refused peer may read why
+	uint32_t open_ms;		 // from TCP to the first HTTP/2 frame
+	uint32_t slow_ms;		 // from a message's first byte to its last
 };
 extern struct telemetry_limits telemetry_limits;
 
@@ -98,7 +98,7 @@ enum collect_state {
 	COLLECT_SETTLING,  // closed; waits for acknowledgements and its time to try again
 };
 
-enum pause { // why a device's stream is not read, as bits
+enum pause {		      // why a device's stream is not read, as bits
 	PAUSE_RATE = 1,	      // above its granted rate
 	PAUSE_FLIGHT = 2,     // too much of it is not acknowledged
 	PAUSE_REPOSITORY = 4, // the repository is behind
@@ -116,13 +116,13 @@ struct device {
 	bool reachable;		  // its tunnel target is registered, or it is connected
 
 	enum collect_state state;
-	struct grpc_conn *conn; // gNMI; a tunnelled one is ours, a target's is its session's
-	struct grpc_call *call; // Subscribe
-	uint64_t asked;		// grant that `call` asks for
-	bool resuming;		// no new batch has come on this stream yet
-	struct event *timer;	// rate, or the next try
+	struct grpc_conn *conn;	   // gNMI; a tunnelled one is ours, a target's is its session's
+	struct grpc_call *call;	   // Subscribe
+	uint64_t asked;		   // grant that `call` asks for
+	bool resuming;		   // no new batch has come on this stream yet
+	struct event *timer;	   // rate, or the next try
 	int64_t retry_ns, wait_ns; // earliest next try; how long the last wait was
-	unsigned refusals; // streams that ended so in a row, without an acknowledgement
+	unsigned refusals;	   // streams that ended so in a row, without an acknowledgement
 
 	struct intern series;
 	uint32_t series_refused;
@@ -150,18 +150,18 @@ struct session {
 	struct source *from;   // NULL: dialled
 	struct target *target; // NULL: accepted
 	struct grpc_conn *conn;
-	struct tunnel_peer *peer; // has registered
-	struct device *device;	  // once admitted, counted there
+	struct tunnel_peer *peer;	 // has registered
+	struct device *device;		 // once admitted, counted there
 	char claimed[X509_NAME_MAX + 1]; // who its certificate says it is
 	uint8_t *leaf;			 // its certificate, DER; owned
 	size_t leaf_len;
-	uint64_t ask;	 // id of ADMIT_REQUEST
-	bool told;	 // management knows of it: it hears of the end
-	bool attested;	 // management accepted a quote on this connection
-	bool registered; // its target is registered
+	uint64_t ask;		 // id of ADMIT_REQUEST
+	bool told;		 // management knows of it: it hears of the end
+	bool attested;		 // management accepted a quote on this connection
+	bool registered;	 // its target is registered
 	struct bucket inquiries; // Enrolment calls
-	int64_t since_ns; // in this state
-	char reason[160]; // of the refusal
+	int64_t since_ns;	 // in this state
+	char reason[160];	 // of the refusal
 };
 
 struct target {
@@ -259,8 +259,8 @@ void sessions_ask_again(struct telemetry *t); // management came anew
 // --- enrolment.c
 MUST_USE struct err enrolment_start(struct telemetry *t);
 // On the enrolment listener. What may be called on a tunnel connection is registered at t->grpc.
-MUST_USE struct err enrolment_accept(struct telemetry *t, struct transport *tr,
-				     struct source *from, const char *source);
+MUST_USE struct err enrolment_accept(struct telemetry *t, struct transport *tr, struct source *from,
+				     const char *source);
 MUST_USE struct err enrolment_answer(struct telemetry *t, const struct ipc_message *m);
 bool enrolment_idle(const struct telemetry *t); // nobody is there, nothing is asked
 void enrolment_tick(struct telemetry *t);

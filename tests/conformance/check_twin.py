@@ -46,7 +46,7 @@ def records(live):
         for v in items:
             hold(v.get("device") and v.get("path") and v.get("time"), f"{answer}: {v}")
             take(answer, v["device"], v, v["path"])
-    lineage = live.admin.get("/v1/data:lineage", device=device, path=items[0]["path"], purpose=purpose)
+    lineage = live.admin.get("/v1/data:lineage", device=device, path=items[0]["path"])
     hold(lineage["path"] == items[0]["path"] and lineage["time"] and lineage["batch"], f"lineage: {lineage}")
     topology = live.admin.get("/v1/topology")
     for link in topology["links"]:
@@ -203,7 +203,7 @@ def _read_gnmi(live, channel, p):
     for r in call:
         if r.sync_response:
             break
-    p.command("ip", "link", "add", name, "type", "dummy")
+    p.command("ip", "link", "add", name, "type", "bridge")
     told = time.monotonic()
     live.on_end.callback(lambda: p.lab.processes.run(p.node.name, ["ip", "link", "del", name], check=False))
     threading.Timer(10, call.cancel).start()
@@ -275,7 +275,10 @@ def state_live(live):
     lab = live.lab
     t = lab.topology
     links = [l for l in t.links if t.nodes[l.a].element and t.nodes[l.b].element]
-    link = max(links, key=lambda l: l.cost or 0)  # traffic does not miss it
+    way = {l["id"]: max(l["load"]["a_to_b_bps"] or 0, l["load"]["b_to_a_bps"] or 0)
+           for l in live.admin.get("/v1/topology")["links"]}
+    of = lambda l: next((v for k, v in way.items() if f"{l.a}:{l.a_interface}" in k.split("--")), 0)
+    link = min(links, key=of)  # traffic does not miss it
     ends = {link.a, link.b}
 
     def seen_by(ask):
@@ -312,7 +315,7 @@ def state_live(live):
 def _logical_port(live, device):
     name = f"v{live.run}"
     run = lambda *argv, **more: live.lab.processes.run(device, list(argv), **more)
-    run("ip", "link", "add", name, "type", "dummy")
+    run("ip", "link", "add", name, "type", "bridge")
     live.on_end.callback(lambda: run("ip", "link", "del", name, check=False))
     run("ip", "link", "set", name, "up")
     found = live.until(f"{device} {name} in the twin", lambda: next(

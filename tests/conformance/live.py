@@ -8,18 +8,15 @@ import json
 import os
 import secrets
 import ssl
-import sys
 import time
 import urllib.parse
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(TOP, "lab"))
-
-# pylint: disable=wrong-import-position
 import yaml
 
 from gemellab import gemel, lab as labs, twin
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
 
 
 class NotHeld(Exception):

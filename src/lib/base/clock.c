@@ -59,7 +59,7 @@ static struct err clock_parse_ago(const char *text, int64_t *wall_ns)
 	if (end == text + 1 || n < 0 || n > 1000000)
 		return clock_bad(text);
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (end[0] == units[i].unit && !end[1]) {
+		if (end[0] == units[i].unit && !end[1] && n <= clock_wall_ns() / units[i].ns) {
 			*wall_ns = clock_wall_ns() - n * units[i].ns;
 			return OK;
 		}
@@ -101,6 +101,9 @@ struct err clock_parse(const char *text, int64_t *wall_ns)
 	}
 	int64_t offset;
 	if (!clock_parse_zone(p, &offset))
+		return clock_bad(text);
+	// int64_t nanoseconds end in the year 2262
+	if (tm.tm_year < 70 || tm.tm_year > 2261 - 1900)
 		return clock_bad(text);
 	*wall_ns = ((int64_t)timegm(&tm) - offset) * NS_PER_S + fraction;
 	return OK;

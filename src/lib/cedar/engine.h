@@ -6,6 +6,7 @@
 #include "lib/cedar/eval.h"
 
 #define NO_NUMBER UINT32_MAX
+enum { LISTS_MAX = 64 };
 
 enum axis { AXIS_PRINCIPAL, AXIS_RESOURCE, AXIS_ACTION, AXES };
 
@@ -28,6 +29,11 @@ struct lists {
 	uint32_t *rules;
 };
 
+struct pair_slot {
+	uint64_t pair; // pair_key
+	uint32_t start, n; // of pair_rules; n 0: empty
+};
+
 struct cedar_engine {
 	const struct cedar_policies *policies;
 	const struct cedar_entities *entities;
@@ -44,6 +50,9 @@ struct cedar_engine {
 	struct map types;
 	uint32_t n_types, *store_types;
 	struct lists index[AXES];
+	struct pair_slot *pair_slots; // hash table
+	size_t pair_slots_n;
+	uint32_t *pair_rules;
 };
 
 struct subject { // principal, resource or action of a request
@@ -51,6 +60,7 @@ struct subject { // principal, resource or action of a request
 	const struct uid *uid;
 	const struct node *node; // NULL: the store does not have it
 	uint32_t entity, type;	 // NO_NUMBER: no policy speaks of it
+	uint32_t lists[LISTS_MAX], n_lists; // with any rule; n_lists may be more
 };
 
 struct answer_error {
@@ -76,3 +86,20 @@ struct decision {
 	struct subject subject[AXES];
 	struct eval ev;
 };
+
+const struct node *engine_node(const struct cedar_engine *e, const struct uid *u);
+uint32_t engine_extra(const struct cedar_engine *e, const struct uid *u); // slot of extra_slots
+
+static inline uint64_t pair_key(uint32_t principal_list, uint32_t resource_list)
+{
+	return (uint64_t)principal_list << 32 | resource_list;
+}
+
+// The slot of a pair, or the empty one where it would be.
+static inline struct pair_slot *engine_pair(const struct cedar_engine *e, uint64_t pair)
+{
+	size_t mask = e->pair_slots_n - 1, at = hash_mix(pair, 1) & mask;
+	while (e->pair_slots[at].n && e->pair_slots[at].pair != pair)
+		at = (at + 1) & mask;
+	return &e->pair_slots[at];
+}

@@ -9,8 +9,28 @@ struct loader {
 	struct value_reader r;
 	struct arena *tree; // of the JSON
 	VEC(struct parentage) edges;
+	VEC(const struct json *) declared; // by number of node; NULL: not yet
 	struct conformity c;
 };
+
+static bool same_json(const struct json *a, const struct json *b)
+{
+	if (a->kind != b->kind || a->n != b->n)
+		return false;
+	bool same = a->kind != JSON_REAL;
+	if (a->kind == JSON_BOOL)
+		same = a->b == b->b;
+	else if (a->kind == JSON_LONG)
+		same = a->i == b->i;
+	else if (a->kind == JSON_STRING)
+		same = text_equal(a->s, b->s);
+	for (uint32_t i = 0; same && a->kind == JSON_ARRAY && i < a->n; i++)
+		same = same_json(&a->items[i], &b->items[i]);
+	for (uint32_t i = 0; same && a->kind == JSON_OBJECT && i < a->n; i++)
+		same = text_equal(a->members[i].key, b->members[i].key) &&
+		       same_json(&a->members[i].value, &b->members[i].value);
+	return same;
+}
 
 static struct err not_conform(const struct loader *l, const struct json *at, const struct node *n)
 {
@@ -99,9 +119,14 @@ static struct err entity(struct loader *l, const struct json *j)
 		return value_wrong(&l->r, j, "an entity has uid, attrs and parents");
 	TRY(value_read_uid(&l->r, uid, &v));
 	struct node *n = l->r.store->nodes.v[v.uid->node - 1];
+	while (l->declared.n < n->uid.node)
+		VEC_PUSH(&l->declared, NULL);
+	if (n->declared && same_json(j, l->declared.v[n->uid.node - 1]))
+		return OK; // saying the same again is no harm
 	if (n->declared)
-		return value_wrong(&l->r, uid, "%.*s::\"%.*s\" occurs twice", TEXT_ARG(n->uid.type),
-				   TEXT_ARG(n->uid.id));
+		return value_wrong(&l->r, uid, "%.*s::\"%.*s\" occurs twice, and differs",
+				   TEXT_ARG(n->uid.type), TEXT_ARG(n->uid.id));
+	l->declared.v[n->uid.node - 1] = j;
 	n->declared = true;
 	l->r.store->declared++;
 	TRY(check_type(l, uid, n, &type));
@@ -196,6 +221,7 @@ struct err cedar_entities_parse(struct cedar_text json, const struct cedar_schem
 	value_reader_clear(&l.r);
 	arena_free(l.tree);
 	free(l.edges.v);
+	free(l.declared.v);
 	if (e.code) {
 		cedar_entities_free(s);
 		s = NULL;

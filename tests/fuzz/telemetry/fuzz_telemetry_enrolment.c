@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of a stranger on the enrolment listener, behind TLS: HTTP/2, gRPC, and whatever he calls.
-// Must hold: each call reaches management whole or not at all; when he goes nothing of him stays.
+// The bytes of a stranger on the enrolment listener, behind TLS: HTTP/2, gRPC, and whatever he
+// calls. Must hold: each call reaches management whole or not at all; when he goes nothing of him
+// stays.
 
 #include "process.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SubscribeResponses of a device, signed and observed, through the whole of ingest.c. Must hold: what
-// is handed on is a readable BATCH of named series; an error is the peer's or a bound, never ours;
-// what is refused leaves nothing behind.
+// SubscribeResponses of a device, signed and observed, through the whole of ingest.c. Must hold:
+// what is handed on is a readable BATCH of named series; an error is the peer's or a bound, never
+// ours; what is refused leaves nothing behind.
 
 #include "process.h"
 

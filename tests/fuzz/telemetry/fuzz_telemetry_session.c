@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of an admitted device on its connection, behind TLS: Register, the tunnel's sessions, the
-// gNMI inside them, Enrolment calls. Must hold: what reaches the repository is in order (process.h);
-// when the device goes, nothing of it stays but its grant.
+// The bytes of an admitted device on its connection, behind TLS: Register, the tunnel's sessions,
+// the gNMI inside them, Enrolment calls. Must hold: what reaches the repository is in order
+// (process.h); when the device goes, nothing of it stays but its grant.
 
 #include "process.h"
 

@@ -139,9 +139,9 @@ static inline struct device *fuzz_granted(bool signed_batches)
 	Ipc__GrantItem item = IPC__GRANT_ITEM__INIT, *items[] = {&item};
 	Ipc__Grant m = IPC__GRANT__INIT;
 	uint8_t bytes[256];
-	item.path = (char *)(uintptr_t)"/interfaces";
+	item.path = (char *)(uintptr_t) "/interfaces";
 	item.mode = 1;
-	m.device = (char *)(uintptr_t)"r1";
+	m.device = (char *)(uintptr_t) "r1";
 	m.grant = 1;
 	m.items = items;
 	m.n_items = 1;

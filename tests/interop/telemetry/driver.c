@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The telemetry process with its neighbours played (tests/unit/telemetry/house.h), steered by lines,
-// so that run.py can be a gNMI server that it collects from. Each answers in lines, then "done".
+// The telemetry process with its neighbours played (tests/unit/telemetry/house.h), steered by
+// lines, so that run.py can be a gNMI server that it collects from. Each answers in lines, then
+// "done".
 //     target DEVICE PORT SERVER-NAME AUTHORITY.pem | untarget DEVICE
 //     grant DEVICE ID [~]PATH... | revoke DEVICE      "~": sampled each second
 //     await RECORDS      runs until so many have been kept, and tells all
@@ -73,8 +74,8 @@ static void order(char **word, int n)
 		house_target(word[1], 0, "", NULL, true);
 	} else if (strcmp(word[0], "grant") == 0 && n > 3) {
 		word[n] = NULL;
-		house_grant(word[1], strtoull(word[2], NULL, 10),
-			    (const char *const *)(word + 3), false, 10000, 50);
+		house_grant(word[1], strtoull(word[2], NULL, 10), (const char *const *)(word + 3),
+			    false, 10000, 50);
 	} else if (strcmp(word[0], "revoke") == 0 && n == 2) {
 		house_revoke_grant(word[1]);
 	} else if (strcmp(word[0], "await") == 0 && n == 2) {

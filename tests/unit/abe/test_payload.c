@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct abe_master *master;
@@ -105,11 +106,14 @@ static void test_pipe(void **state)
 {
 	scoped(buf) struct buf plain = {0}, sealed = {0}, again = {0};
 	int pipes[2];
-	pattern(&plain, 60000); // fits the pipe, arrives in pieces
+	pattern(&plain, 300000);
 	assert_int_equal(pipe(pipes), 0);
-	for (size_t i = 0; i < plain.len; i += 7000) {
-		size_t n = plain.len - i < 7000 ? plain.len - i : 7000;
-		assert_int_equal(write(pipes[1], plain.data + i, n), n);
+	pid_t writer = fork();
+	if (writer == 0) { // it arrives in pieces
+		for (size_t i = 0; i < plain.len; i += 1000)
+			if (write(pipes[1], plain.data + i, 1000) != 1000)
+				_exit(1);
+		_exit(0);
 	}
 	close(pipes[1]);
 	int out = file_of("", 0);
@@ -121,6 +125,9 @@ static void test_pipe(void **state)
 	assert_memory_equal(again.data, plain.data, plain.len);
 	close(pipes[0]);
 	close(out);
+	int status;
+	assert_int_equal(waitpid(writer, &status, 0), writer);
+	assert_int_equal(status, 0);
 }
 
 static size_t head_of(const struct buf *sealed)

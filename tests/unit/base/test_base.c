@@ -144,7 +144,8 @@ static void test_clock(void **state)
 	int64_t before = clock_wall_ns();
 	assert_int_equal(clock_parse("-90s", &t).code, ERR_NONE);
 	assert_true(t >= before - 90 * NS_PER_S && t <= clock_wall_ns() - 90 * NS_PER_S);
-	static const char *const bad[] = {"",
+	static const char *const bad[] = {
+		"9999-01-01T00:00:00Z", "-1000000d","",
 					  "now",
 					  "-5",
 					  "-5y",

@@ -409,8 +409,7 @@ static void start_child(struct house *h, int theirs)
 		return;
 	if (theirs != 3)
 		dup2(theirs, 3);
-	else
-		fcntl(3, F_SETFD, 0);
+	close_range(4, ~0u, 0); // ours: the child must see when we are gone
 	_exit(process_main(&repository_part));
 }
 

@@ -84,8 +84,7 @@ static void on_tunnel_end(void *ctx, struct err why)
 {
 }
 
-static const struct tunnel_client_events tunnel_events = {on_registered, on_session,
-							  on_tunnel_end};
+static const struct tunnel_client_events tunnel_events = {on_registered, on_session, on_tunnel_end};
 
 // --- the connection
 
@@ -129,8 +128,8 @@ void element_open(struct element *e, const char *device, struct house_certificat
 	struct tls_conf conf = {.side = TLS_CLIENT, .trust = e->trust, .alpn = alpn};
 	must(tls_context_new(&conf, &e->tls), "TLS");
 	if (certificate) {
-		struct x509_chain chain = {.der = {certificate->der.data},
-					   .len = {certificate->der.len}, .n = 1};
+		struct x509_chain chain = {
+			.der = {certificate->der.data}, .len = {certificate->der.len}, .n = 1};
 		must(tls_context_set_identity(e->tls, &chain, certificate->key), "identity");
 	}
 	e->grpc = grpc_server_new(NULL);
@@ -142,7 +141,8 @@ void element_open(struct element *e, const char *device, struct house_certificat
 
 void element_dial(struct element *e, int port)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct tls_expect expect = {.role = "telemetry"};
 	struct transport *t;
@@ -226,10 +226,12 @@ static void write_updates(struct element *e, struct gnmi_writer *w, const struct
 		struct gnmi_value g = {.type = GNMI_UINT, .u = u[i].number};
 		struct batch_value v = {.type = VALUE_UINT, .u = u[i].number};
 		if (text) {
-			g = (struct gnmi_value){.type = GNMI_STRING,
-						.s = {(const uint8_t *)text, (uint32_t)strlen(text)}};
-			v = (struct batch_value){.type = VALUE_STRING,
-						 .s = {(const uint8_t *)text, (uint32_t)strlen(text)}};
+			g = (struct gnmi_value){
+				.type = GNMI_STRING,
+				.s = {(const uint8_t *)text, (uint32_t)strlen(text)}};
+			v = (struct batch_value){
+				.type = VALUE_STRING,
+				.s = {(const uint8_t *)text, (uint32_t)strlen(text)}};
 		}
 		if (u[i].gone)
 			v = (struct batch_value){0};
@@ -262,9 +264,13 @@ void element_send(struct element *e, const struct update *u, size_t n, unsigned 
 	must(sign_make(e->batch_key, hash, sizeof hash, &signature), "signature");
 	if (how & ELEMENT_FORGED)
 		signature.bytes[7] ^= 1;
-	struct gnmi_proof proof = {.present = true, .seq = e->seq + 1, .previous = e->previous,
-				   .key_id = e->key_id, .signature = signature.bytes,
-				   .signature_len = (uint32_t)signature.len, .algorithm = 1,
+	struct gnmi_proof proof = {.present = true,
+				   .seq = e->seq + 1,
+				   .previous = e->previous,
+				   .key_id = e->key_id,
+				   .signature = signature.bytes,
+				   .signature_len = (uint32_t)signature.len,
+				   .algorithm = 1,
 				   .device = (const uint8_t *)e->device,
 				   .device_len = (uint32_t)strlen(e->device),
 				   .sync = how & ELEMENT_SYNC};

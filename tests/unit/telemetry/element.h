@@ -18,7 +18,7 @@ struct element {
 	struct grpc_server *grpc;
 	struct grpc_call *call; // Subscribe
 	bool open, registered, conn_over;
-	const char *target; // to be registered when Attest is answered
+	const char *target;	      // to be registered when Attest is answered
 	char over[300], refused[300]; // words of the end; of a refused registration
 	// what was subscribed to
 	unsigned subscribes;

@@ -84,11 +84,15 @@ static void certify(const Ipc__CertRequest *r)
 	static const char *const hosts[] = {"127.0.0.1"};
 	struct x509_csr csr;
 	must(x509_csr_read(r->csr.data, r->csr.len, &csr), "request");
-	struct x509_issue want = {.profile = X509_PEER, .name = r->role, .key = &csr.key,
-				  .hosts = hosts, .n_hosts = 1,
+	struct x509_issue want = {.profile = X509_PEER,
+				  .name = r->role,
+				  .key = &csr.key,
+				  .hosts = hosts,
+				  .n_hosts = 1,
 				  .from_ns = clock_wall_ns() - 60 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 3600 * NS_PER_S,
-				  .issuer = h->root.data, .issuer_len = h->root.len};
+				  .issuer = h->root.data,
+				  .issuer_len = h->root.len};
 	must(x509_issue(&want, h->authority, &der), "certificate");
 	Ipc__CertIssued m = IPC__CERT_ISSUED__INIT;
 	ProtobufCBinaryData chain[] = {{der.len, der.data}};
@@ -112,7 +116,7 @@ static void admission(const Ipc__AdmitRequest *r)
 	m.id = r->id;
 	m.admitted = !h->refuse && !*r->tls_error;
 	m.device = r->device;
-	m.state = (char *)(uintptr_t)"production";
+	m.state = (char *)(uintptr_t) "production";
 	m.reason = (char *)(uintptr_t)(h->refuse ? h->refuse : r->tls_error);
 	say(PROCESS_MANAGEMENT, IPC_ADMIT_ANSWER, &m.base);
 }
@@ -130,8 +134,8 @@ static void enrolment(const Ipc__EnrolRequest *r)
 		return;
 	m.id = r->id;
 	m.grpc_status = h->enrol_status;
-	m.reason = (char *)(uintptr_t)"token-used";
-	m.message = r->message; // an echo
+	m.reason = (char *)(uintptr_t) "token-used";
+	m.message = r->message;		      // an echo
 	if (strcmp(r->method, "Attest") == 0) // AttestAnswer{accepted}
 		m.message = (ProtobufCBinaryData){h->attest_no ? 0 : 2, accepted};
 	say(PROCESS_MANAGEMENT, IPC_ENROL_ANSWER, &m.base);
@@ -191,8 +195,7 @@ static void keep(const struct batch_head *head, const struct batch_record *r)
 static bool proved(const struct batch_head *head, const uint8_t hash[BATCH_HASH])
 {
 	for (unsigned i = 0; i < KEYS_MAX && h->keys[i]; i++)
-		if (verify_check(h->keys[i], hash, BATCH_HASH, head->signature,
-				 head->signature_len)
+		if (verify_check(h->keys[i], hash, BATCH_HASH, head->signature, head->signature_len)
 			    .code == ERR_NONE)
 			return true;
 	return false;
@@ -204,8 +207,7 @@ static void answer_batch(const char *device, uint64_t seq, const uint8_t *key_id
 	Ipc__BatchRefused no = IPC__BATCH_REFUSED__INIT;
 	ack.device = no.device = (char *)(uintptr_t)device;
 	ack.seq = no.seq = seq;
-	ack.key_id = no.key_id =
-		(ProtobufCBinaryData){BATCH_KEY_ID, (uint8_t *)(uintptr_t)key_id};
+	ack.key_id = no.key_id = (ProtobufCBinaryData){BATCH_KEY_ID, (uint8_t *)(uintptr_t)key_id};
 	if (!h->refuse_batch) {
 		say(PROCESS_REPOSITORY, IPC_BATCH_ACK, &ack.base);
 		return;
@@ -227,7 +229,8 @@ static struct err take_batch(const uint8_t *bytes, size_t n)
 	for (uint32_t i = 0; i < head.count; i++) {
 		struct batch_record r;
 		TRY(batch_read_record(&c, &r));
-		ENSURE(r.series < SERIES_MAX && strcmp(h->series[r.series].device, head.device) == 0,
+		ENSURE(r.series < SERIES_MAX &&
+			       strcmp(h->series[r.series].device, head.device) == 0,
 		       ERR_PEER, "BATCH of %s: series %u is not its own", head.device, r.series);
 		const char *path = h->series[r.series].path;
 		batch_canonical_add(h->canonical, r.op, r.time_ns, path, strlen(path), &r.value);
@@ -287,7 +290,7 @@ static struct err on_parent(void *ctx, const struct ipc_message *m)
 	inet_pton(AF_INET, r->address, &to.sin_addr);
 	h->dials++;
 	d.id = r->id;
-	d.error = (char *)(uintptr_t)"";
+	d.error = (char *)(uintptr_t) "";
 	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
 		d.error = strerror(errno);
 		close(fd);
@@ -332,8 +335,7 @@ void house_down(enum process_id id)
 
 static int listen_on(const char *name)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof at;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, 64) != 0 ||
@@ -354,7 +356,8 @@ void house_open(void)
 	h->p.scratch = arena_new(16 << 20);
 	h->canonical = batch_canonical_new();
 	must(sign_key_generate(SIGN_P256, &h->authority), "key");
-	struct x509_issue want = {.profile = X509_ROOT, .name = "house",
+	struct x509_issue want = {.profile = X509_ROOT,
+				  .name = "house",
 				  .key = sign_key_public(h->authority),
 				  .from_ns = clock_wall_ns() - 7200 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 3600 * NS_PER_S};
@@ -427,7 +430,8 @@ void house_issue(const char *device, int64_t from_s, int64_t until_s, const stru
 {
 	*out = (struct house_certificate){0};
 	must(sign_key_generate(SIGN_P256, &out->key), "key");
-	struct x509_issue want = {.profile = X509_DEVICE, .name = device,
+	struct x509_issue want = {.profile = X509_DEVICE,
+				  .name = device,
 				  .key = sign_key_public(out->key),
 				  .from_ns = clock_wall_ns() + from_s * NS_PER_S,
 				  .until_ns = clock_wall_ns() + until_s * NS_PER_S,
@@ -489,7 +493,7 @@ void house_revoke_grant(const char *device)
 {
 	Ipc__GrantRevoke m = IPC__GRANT_REVOKE__INIT;
 	m.device = (char *)(uintptr_t)device;
-	m.reason = (char *)(uintptr_t)"suspended";
+	m.reason = (char *)(uintptr_t) "suspended";
 	say(PROCESS_REPOSITORY, IPC_GRANT_REVOKE, &m.base);
 }
 
@@ -506,7 +510,7 @@ void house_target(const char *device, int port, const char *server_name, const s
 {
 	Ipc__Target m = IPC__TARGET__INIT;
 	m.device = (char *)(uintptr_t)device;
-	m.address = (char *)(uintptr_t)"127.0.0.1";
+	m.address = (char *)(uintptr_t) "127.0.0.1";
 	m.port = (uint32_t)port;
 	m.server_name = (char *)(uintptr_t)server_name;
 	if (root)

@@ -17,7 +17,8 @@ enum { TOLD_MAX = 512, RECORDS_MAX = 4096, SERIES_MAX = 8192, KEYS_MAX = 16 };
 struct told { // ADMIT_REQUEST, ENROL_REQUEST, SESSION_END, OBSERVED: what tests look at
 	enum ipc_type type;
 	uint64_t id, count;
-	char device[80], word[80], text[300], session[40], source[80]; // word: tls_error, method, kind
+	char device[80], word[80], text[300], session[40],
+		source[80]; // word: tls_error, method, kind
 	size_t chain, bytes;
 };
 
@@ -43,8 +44,8 @@ struct house {
 
 	struct told told[TOLD_MAX];
 	size_t n_told;
-	bool hold_admission;	// no answer
-	const char *refuse;	// reason, for whoever asks; NULL: all are admitted
+	bool hold_admission; // no answer
+	const char *refuse;  // reason, for whoever asks; NULL: all are admitted
 	bool hold_enrolment;
 	bool attest_no; // quotes are not accepted
 	unsigned enrol_status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may come in: certificates, management's answer, names, enrolment, floods; each refusal with its
-// own reason. The whole process over TLS, with its neighbours played (house.h).
+// Who may come in: certificates, management's answer, names, enrolment, floods; each refusal with
+// its own reason. The whole process over TLS, with its neighbours played (house.h).
 #include "element.h"
 #include "lib/base/clock.h"
 #include "telemetry/telemetry.h"
@@ -91,7 +91,7 @@ static void test_waits_for_answer(void **state)
 	Ipc__AdmitAnswer m = IPC__ADMIT_ANSWER__INIT;
 	m.id = id;
 	m.admitted = true;
-	m.device = (char *)(uintptr_t)"r1";
+	m.device = (char *)(uintptr_t) "r1";
 	must(ipc_send_pb(house.others[PROCESS_MANAGEMENT], IPC_ADMIT_ANSWER, &m.base), "answer");
 	house_until(element_has_answer, &e, "the answer to Challenge");
 	assert_int_equal(e.status, GRPC_OK);
@@ -144,7 +144,7 @@ static void test_other_device(void **state)
 	Ipc__AdmitAnswer m = IPC__ADMIT_ANSWER__INIT;
 	m.id = wait_told(IPC_ADMIT_REQUEST, "r1", NULL)->id;
 	m.admitted = true;
-	m.device = (char *)(uintptr_t)"r2";
+	m.device = (char *)(uintptr_t) "r2";
 	must(ipc_send_pb(house.others[PROCESS_MANAGEMENT], IPC_ADMIT_ANSWER, &m.base), "answer");
 	element_register(&e, "r1");
 	house_until(element_is_refused, &e, "the refusal");
@@ -251,7 +251,8 @@ static void test_handshakes(void **state)
 	struct sign_key *other = NULL;
 	scoped(buf) struct buf other_root = {0};
 	must(sign_key_generate(SIGN_P256, &other), "key");
-	struct x509_issue root = {.profile = X509_ROOT, .name = "other",
+	struct x509_issue root = {.profile = X509_ROOT,
+				  .name = "other",
 				  .key = sign_key_public(other),
 				  .from_ns = clock_wall_ns() - 60 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 3600 * NS_PER_S};
@@ -290,11 +291,13 @@ static void test_role(void **state)
 {
 	struct house_certificate c = {0};
 	must(sign_key_generate(SIGN_P256, &c.key), "key");
-	struct x509_issue want = {.profile = X509_PEER, .name = "northbound",
+	struct x509_issue want = {.profile = X509_PEER,
+				  .name = "northbound",
 				  .key = sign_key_public(c.key),
 				  .from_ns = clock_wall_ns() - 60 * NS_PER_S,
 				  .until_ns = clock_wall_ns() + 60 * NS_PER_S,
-				  .issuer = house.root.data, .issuer_len = house.root.len};
+				  .issuer = house.root.data,
+				  .issuer_len = house.root.len};
 	must(x509_issue(&want, house.authority, &c.der), "certificate");
 	refused_handshake(&c, "", "certificate-malformed");
 	house_certificate_clear(&c);
@@ -444,7 +447,8 @@ static void test_handshake_flood(void **state)
 	assert_true(t->count.handshakes_limited >= limited + 8);
 	const struct told *o = wait_told(IPC_OBSERVED, NULL, "handshake-flood");
 	assert_string_equal(o->source, "127.0.0.1");
-	assert_true(house_count(IPC_OBSERVED, NULL, "handshake-flood") < 3); // counted, not repeated
+	assert_true(house_count(IPC_OBSERVED, NULL, "handshake-flood") <
+		    3); // counted, not repeated
 	telemetry_limits.source_handshakes = before;
 	for (int i = 0; i < 12; i++)
 		element_clear(&e[i]);
@@ -472,13 +476,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_admitted),	   T(test_waits_for_answer), T(test_no_answer),
-		T(test_refused),	   T(test_other_device),     T(test_dropped),
-		T(test_name_stolen),	   T(test_second_session),   T(test_copied),
-		T(test_handshakes),
-		T(test_revoked),	   T(test_role),	     T(test_management_away),
-		T(test_enrolment),	   T(test_enrolment_bounds), T(test_enrolment_late),
-		T(test_attest_on_tunnel),  T(test_handshake_flood),
+		T(test_admitted),	 T(test_waits_for_answer), T(test_no_answer),
+		T(test_refused),	 T(test_other_device),	   T(test_dropped),
+		T(test_name_stolen),	 T(test_second_session),   T(test_copied),
+		T(test_handshakes),	 T(test_revoked),	   T(test_role),
+		T(test_management_away), T(test_enrolment),	   T(test_enrolment_bounds),
+		T(test_enrolment_late),	 T(test_attest_on_tunnel), T(test_handshake_flood),
 	};
 	return cmocka_run_group_tests(tests, open_house, NULL);
 }

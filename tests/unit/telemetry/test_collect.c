@@ -139,9 +139,8 @@ static void test_regrant(void **state)
 static void test_batches(void **state)
 {
 	struct element e;
-	const struct update first[] = {{"/interfaces", .gone = true},
-				       {STATUS, "UP"},
-				       {COUNTER, .number = 42}};
+	const struct update first[] = {
+		{"/interfaces", .gone = true}, {STATUS, "UP"}, {COUNTER, .number = 42}};
 	const struct update second[] = {{COUNTER, .number = 43}};
 	join(&e, "r1", &r1, everything);
 	element_send(&e, first, 3, ELEMENT_SYNC);
@@ -344,7 +343,8 @@ static void test_series_quota(void **state)
 	for (int i = 0; i < 1000 && !e.cancelled; i++)
 		house_turn(1);
 	assert_int_equal(house.n_batches, 0);
-	assert_non_null(strstr(house_told(IPC_OBSERVED, "r1", "series-quota")->text, "/interfaces/c"));
+	assert_non_null(
+		strstr(house_told(IPC_OBSERVED, "r1", "series-quota")->text, "/interfaces/c"));
 	element_clear(&e);
 }
 
@@ -369,7 +369,8 @@ static void test_loss_report(void **state)
 
 // --- pressure
 
-// Above its rate a device waits; what it sent meanwhile comes, nothing is lost; another is not held.
+// Above its rate a device waits; what it sent meanwhile comes, nothing is lost; another is not
+// held.
 static void test_rate(void **state)
 {
 	struct element slow, other;
@@ -543,16 +544,26 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_nothing_without_grant), T(test_exactly_the_grant),
-		T(test_regrant),	       T(test_batches),
-		T(test_forged_goes_on),	       T(test_two_devices),
-		T(test_sent_again),	       T(test_replay),
-		T(test_refused),	       T(test_refused_for_good),
-		T(test_malformed),	       T(test_unsigned),
-		T(test_other_device),	       T(test_series_quota),
-		T(test_loss_report),	       T(test_rate),
-		T(test_back_pressure),	       T(test_fair_share),
-		T(test_repository_dies),       T(test_management_dies),
+		T(test_nothing_without_grant),
+		T(test_exactly_the_grant),
+		T(test_regrant),
+		T(test_batches),
+		T(test_forged_goes_on),
+		T(test_two_devices),
+		T(test_sent_again),
+		T(test_replay),
+		T(test_refused),
+		T(test_refused_for_good),
+		T(test_malformed),
+		T(test_unsigned),
+		T(test_other_device),
+		T(test_series_quota),
+		T(test_loss_report),
+		T(test_rate),
+		T(test_back_pressure),
+		T(test_fair_share),
+		T(test_repository_dies),
+		T(test_management_dies),
 		T(test_reconnect),
 	};
 	return cmocka_run_group_tests(tests, open_house, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Peers that are truncated, flipped, oversized, slow or plainly not TLS, on both listeners and inside
-// the tunnel: each ends its own exchange and nothing else. A good device collects beside each.
+// Peers that are truncated, flipped, oversized, slow or plainly not TLS, on both listeners and
+// inside the tunnel: each ends its own exchange and nothing else. A good device collects beside
+// each.
 #include "element.h"
 #include "lib/base/clock.h"
 #include "lib/gnmi/gnmi_fast.h"
@@ -63,7 +64,8 @@ static int teardown(void **state)
 
 static int dial(int port)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
@@ -357,10 +359,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_plain_text),	   T(test_random_bytes),       T(test_truncated_hello),
-		T(test_flipped_hello),	   T(test_flipped_record),     T(test_silent),
-		T(test_drips),		   T(test_oversized_message),  T(test_many_updates),
-		T(test_garbage_in_session), T(test_register_flood),    T(test_does_not_read),
+		T(test_plain_text),	 T(test_random_bytes),
+		T(test_truncated_hello), T(test_flipped_hello),
+		T(test_flipped_record),	 T(test_silent),
+		T(test_drips),		 T(test_oversized_message),
+		T(test_many_updates),	 T(test_garbage_in_session),
+		T(test_register_flood),	 T(test_does_not_read),
 	};
 	return cmocka_run_group_tests(tests, open_house, NULL);
 }

@@ -88,8 +88,8 @@ static void test_bucket_closed(void **state)
 
 static const struct sockaddr *v4(struct sockaddr_in *a, uint32_t address)
 {
-	*a = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(address),
-				  .sin_port = htons(4000)};
+	*a = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(4000)};
 	return (const struct sockaddr *)a;
 }
 
@@ -99,7 +99,8 @@ static void test_sources_same(void **state)
 	struct sockaddr_in a, b;
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6}, seven;
 	char text[SOURCE_TEXT_MAX];
-	assert_ptr_equal(sources_get(s, v4(&a, 0x0a000001), 1), sources_get(s, v4(&b, 0x0a000001), 2));
+	assert_ptr_equal(sources_get(s, v4(&a, 0x0a000001), 1),
+			 sources_get(s, v4(&b, 0x0a000001), 2));
 	assert_ptr_not_equal(sources_get(s, v4(&a, 0x0a000001), 1),
 			     sources_get(s, v4(&b, 0x0a000002), 2));
 	assert_string_equal(source_text(v4(&a, 0x0a000001), text), "10.0.0.1:4000");
@@ -338,7 +339,8 @@ static void test_admission_closed(void **state)
 		assert_int_equal(admission_may_attest((enum admission)s), admitted);
 	}
 	assert_int_equal(admission_next((enum admission)99, ADMISSION_YES), ADMISSION_ENDED);
-	assert_int_equal(admission_next(ADMISSION_ASKED, (enum admission_event)99), ADMISSION_ENDED);
+	assert_int_equal(admission_next(ADMISSION_ASKED, (enum admission_event)99),
+			 ADMISSION_ENDED);
 }
 
 int main(void)

@@ -50,7 +50,8 @@ export function stubsOf(topology) {
 		(s.members ?? []).some(m => m.device === host.device && m.interface === host.interface));
 	return [...groupBy(topology.hosts ?? [], stubId)].map(([id, hosts]) => {
 		const [{ device, interface: port }] = hosts, subnet = subnetOf(hosts[0]);
-		return { id, device, interface: port, hosts, prefix: subnet?.prefix ?? port, members: subnet?.members.length ?? 1 };
+		return { id, device, interface: port, hosts, prefix: subnet?.prefix ?? port,
+			members: subnet?.members.length ?? 1 };
 	}).filter(stub => stub.members < sharedBy);
 }
 
@@ -83,7 +84,8 @@ export function elementsOf(topology, devices, { by, withHosts }) {
 			continue;
 		const label = `${s.prefix}\n${s.hosts.length} ${s.hosts.length === 1 ? "host" : "hosts"}`;
 		elements.push({
-			data: { id: s.id, label, plain: label, name: s.prefix, w: labelWidth(label, 10), parent: parent(s.device) },
+			data: { id: s.id, label, plain: label, name: s.prefix, w: labelWidth(label, 10),
+				parent: parent(s.device) },
 			classes: "stub",
 		}, {
 			data: { id: `${s.id}:edge`, source: s.device, target: s.id, label: "", width: 1 },

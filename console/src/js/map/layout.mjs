@@ -196,7 +196,8 @@ function layoutArea(nodes, edges) {
 		lower += height;
 	}
 	const whole = middle(p);
-	return { ids: nodes.map(n => n.id), at: p, w: whole.w + 20, h: whole.h + 34, x: 0, y: 0 }; // with frame and name
+	return { ids: nodes.map(n => n.id), at: p, w: whole.w + 20, h: whole.h + 34, x: 0,
+		y: 0 }; // with frame and name
 }
 
 // What is bad about one node's place: crossings of its lines, its lines over other nodes, others' lines over
@@ -279,11 +280,13 @@ function move(group, p, edges, at) {
 
 // An area as a whole goes where its links outwards are level, upright, or at least free; it covers no other.
 function shift(group, p, edges, at, others) {
-	const outward = group.flatMap(i => at[i].map(e => [i, edges[e].find(k => k !== i)])).filter(([, k]) => !group.includes(k));
+	const outward = group.flatMap(i => at[i].map(e => [i, edges[e].find(k => k !== i)])).filter(([, k]) =>
+		!group.includes(k));
 	const grid = (axis, step) => [...outward.map(([i, k]) => p[k][axis] - p[i][axis]),
 		...Array.from({ length: 11 }, (_, n) => (n - 5) * step)];
 	const start = group.map(i => ({ x: p[i].x, y: p[i].y }));
-	const place = (dx, dy) => group.forEach((i, n) => Object.assign(p[i], { x: start[n].x + dx, y: start[n].y + dy }));
+	const place = (dx, dy) => group.forEach((i, n) => Object.assign(p[i], { x: start[n].x + dx,
+		y: start[n].y + dy }));
 	const cost = () => group.reduce((sum, i) => sum + badnessOf(i, p, edges, at), 0);
 	let best = { dx: 0, dy: 0, bad: cost() };
 	for (const dx of grid("x", 70))
@@ -302,7 +305,8 @@ function shift(group, p, edges, at, others) {
 
 function frameOf(group, p) {
 	const x = group.map(i => p[i].x), y = group.map(i => p[i].y), low = group.map(i => p[i].y + 2 * p[i].lift);
-	return { left: Math.min(...x) - 76, right: Math.max(...x) + 76, top: Math.min(...y) - 64, bottom: Math.max(...low) + 46 };
+	return { left: Math.min(...x) - 76, right: Math.max(...x) + 76, top: Math.min(...y) - 64,
+		bottom: Math.max(...low) + 46 };
 }
 
 const framesMeet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;

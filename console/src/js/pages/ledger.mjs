@@ -153,7 +153,8 @@ export function open(outlet, params, query) {
 
 // What is readable of the body without opening it: what says most comes first, bookkeeping not at all.
 const telling = ["reason", "detail", "text", "state"];
-const silent = ["kind", "subject", "actor", "time", "record", "device", "id", "active", "first", "last", "severity", "fix",
+const silent = ["kind", "subject", "actor", "time", "record", "device", "id", "active", "first", "last",
+	"severity", "fix",
 	"step"];
 
 export function summaryOf(e) {
