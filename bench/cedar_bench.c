@@ -209,8 +209,8 @@ static void make_policies(struct world *w, uint32_t policies)
 static void entity_json(struct buf *b, const char *type, char letter, uint32_t i,
 			const char *parent, char parent_letter, const uint32_t *parents, uint32_t n)
 {
-	buf_printf(b, "%s{\"uid\":{\"type\":\"%s\",\"id\":\"%c%u\"},\"attrs\":{", b->len > 1 ? ",\n" : "",
-		   type, letter, i);
+	buf_printf(b, "%s{\"uid\":{\"type\":\"%s\",\"id\":\"%c%u\"},\"attrs\":{",
+		   b->len > 1 ? ",\n" : "", type, letter, i);
 	if (letter == 'u')
 		buf_printf(b, "\"level\":%u", i % 10);
 	if (letter == 'd')
@@ -246,10 +246,11 @@ static void policies_text(const struct world *w, struct buf *b)
 {
 	b->limit = (size_t)1 << 30;
 	for (uint32_t i = 0; i < w->policies; i++)
-		buf_printf(b,
-			   "permit(principal in Group::\"g%u\", action == Action::\"read\", resource "
-			   "in Folder::\"f%u\") when { context.purpose == \"p%u\" };\n",
-			   w->p[i].group, w->p[i].folder, w->p[i].purpose);
+		buf_printf(
+			b,
+			"permit(principal in Group::\"g%u\", action == Action::\"read\", resource "
+			"in Folder::\"f%u\") when { context.purpose == \"p%u\" };\n",
+			w->p[i].group, w->p[i].folder, w->p[i].purpose);
 	check(buf_check(b, "policies"));
 }
 

@@ -81,10 +81,8 @@ static void generate(const struct stand *s, struct sim_identity *who)
 				.interfaces = o.interfaces,
 				.window = o.window,
 				.interval_ms = g.interval_ms,
-				.root = s->root.data,
-				.root_len = s->root.len,
-				.spread = true,
-				.attest = true};
+				.root = &s->root,
+				.spread = true};
 	must(sim_new(&conf, &g.sim), "devices");
 	for (unsigned i = 0; i < o.devices; i++)
 		must(sim_add(g.sim, &who[i]), "device");
@@ -168,7 +166,7 @@ static void measure_memory(struct stand *s)
 
 struct mark {
 	double points;
-	int64_t ns, cpu[STAND_UNITS];
+	int64_t ns, cpu[STAND_UNITS + 1]; // the last: the generator
 };
 
 // At the arrival of the repository's next count.
@@ -181,26 +179,28 @@ static struct mark mark(struct stand *s)
 	m.points = s->metrics.points;
 	m.ns = s->metrics.points_ns;
 	for (int i = 0; i < STAND_UNITS; i++)
-		m.cpu[i] = stand_cpu(s, i);
+		m.cpu[i] = stand_cpu(s->units[i].pid);
+	m.cpu[STAND_UNITS] = stand_cpu(generator);
 	return m;
 }
 
 static void measure_rate(struct stand *s)
 {
-	double rate[RUNS_MAX], cpu[STAND_UNITS][RUNS_MAX];
+	double rate[RUNS_MAX], cpu[STAND_UNITS + 1][RUNS_MAX];
 	struct mark from = mark(s);
 	for (unsigned i = 0; i < o.runs; i++) {
 		turn_for(s, (int64_t)o.seconds * 1000 - 500);
 		struct mark to = mark(s);
 		double seconds = (double)(to.ns - from.ns) / 1e9;
 		rate[i] = (to.points - from.points) / seconds;
-		for (int u = 0; u < STAND_UNITS; u++)
+		for (int u = 0; u <= STAND_UNITS; u++)
 			cpu[u][i] = (double)(to.cpu[u] - from.cpu[u]) / 1e9 / seconds;
 		from = to;
 	}
 	print("ingest_updates_per_s", median(rate, o.runs), "1/s");
 	print("ingest_cores_telemetry", median(cpu[STAND_TELEMETRY], o.runs), "cores");
 	print("ingest_cores_repository", median(cpu[STAND_REPOSITORY], o.runs), "cores");
+	print("ingest_cores_devices", median(cpu[STAND_UNITS], o.runs), "cores");
 }
 
 static void measure_size(struct stand *s)
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
 		must(stand_device(&s, who[i].name, sign_key_public(who[i].batch)), "device");
 	turn_for(&s, 200);
 	shared->interval_ms = SAMPLE_MS;
-	pid_t generator = fork();
+	generator = fork();
 	if (generator == 0)
 		generate(&s, who);
 	wait_for_devices(&s);

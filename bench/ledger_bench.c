@@ -11,6 +11,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/crypto/sign.h"
 #include "lib/ipc/daemon_conf.h"
+#include "lib/ipc/ipc.h"
 #include "lib/ipc/messages.pb-c.h"
 
 #include <fcntl.h>
@@ -208,7 +209,7 @@ static struct err start(struct bench *b)
 {
 	static const struct ipc_events events = {on_parent, NULL, on_close};
 	scoped(buf) struct buf yaml = {0}, text = {0};
-	int fds[2], state;
+	int fds[2], state = -1;
 	buf_printf(&yaml, "name: gemel.bench\nstate: %s\nwitnesses_mode: none\nlog_level: warning\n",
 		   b->folder);
 	TRY(daemon_conf_parse("bench", buf_text(&yaml), yaml.len, &b->conf, b->arena));

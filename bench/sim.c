@@ -5,7 +5,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/batch/batch.h"
-#include "lib/gnmi/gemel.pb-c.h"
 #include "lib/gnmi/gnmi_fast.h"
 #include "lib/gnmi/path.h"
 #include "lib/gnmi/tunnel.h"
@@ -19,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WINDOW_MAX = 16, REDIAL_MS = 500 };
+enum { WINDOW_MAX = 16, REDIAL_MS = 500, DIALS_MAX = 32 }; // one processor stands for all devices
 
 static const char *const counters[SIM_COUNTERS] = {
 	"in-octets",	   "in-pkts",		"in-errors",	    "in-discards",
@@ -46,7 +45,7 @@ struct sim_device {
 	struct event *timer;
 	uint64_t *value;
 	uint32_t random;
-	bool up;
+	bool up, dialling;
 	uint64_t seq, acked;
 	uint8_t previous[BATCH_HASH];
 	struct sent window[WINDOW_MAX];
@@ -60,7 +59,7 @@ struct sim {
 	struct sim_path *paths;
 	unsigned n_paths;
 	struct sim_device **devices;
-	unsigned n;
+	unsigned n, dialling;
 	struct sim_counts count;
 };
 
@@ -274,16 +273,19 @@ static void on_attest_end(void *ctx, struct grpc_call *call, enum grpc_status st
 
 static const struct grpc_handlers attest_handlers = {.on_end = on_attest_end};
 
+static void dialled(struct sim_device *d)
+{
+	d->s->dialling -= d->dialling;
+	d->dialling = false;
+}
+
 static struct err on_open(void *ctx, struct grpc_conn *conn)
 {
 	struct sim_device *d = ctx;
 	struct grpc_call *call;
+	dialled(d);
 	d->up = true;
 	d->s->count.connected++;
-	if (!d->s->conf.attest) {
-		join(d);
-		return OK;
-	}
 	return grpc_call_unary(conn, "/gemel.enrolment.v1.Enrolment/Attest", "", 0,
 			       &attest_handlers, d, 0, &call);
 }
@@ -292,6 +294,7 @@ static void on_conn_end(void *ctx, struct grpc_conn *conn, struct err why)
 {
 	struct sim_device *d = ctx;
 	d->conn = NULL;
+	dialled(d);
 	tunnel_client_free(d->tunnel);
 	d->tunnel = NULL;
 	d->s->count.connected -= d->up;
@@ -304,6 +307,11 @@ static const struct grpc_conn_events conn_events = {.on_open = on_open, .on_end 
 
 // --- dialling
 
+static uint32_t sim_source(unsigned number)
+{
+	return 0x7f010000 + number + number / 250 * 6 + 1; // no .0 and no .255
+}
+
 static struct err dial(struct sim_device *d)
 {
 	struct sim *s = d->s;
@@ -315,7 +323,7 @@ static struct err dial(struct sim_device *d)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ENSURE(fd >= 0 && inet_pton(AF_INET, s->conf.address, &to.sin_addr) == 1, ERR_IO,
 	       "no socket to %s", s->conf.address);
-	from.sin_addr.s_addr = htonl(0x7f010000 + d->number + d->number / 250 * 6 + 1);
+	from.sin_addr.s_addr = htonl(sim_source(d->number));
 	if ((s->conf.spread && bind(fd, (struct sockaddr *)&from, sizeof from) != 0) ||
 	    (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS)) {
 		struct err e = err_system("dialling %s", s->conf.address);
@@ -334,9 +342,14 @@ static struct err dial(struct sim_device *d)
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	struct sim_device *d = ctx;
-	if (!d->conn) {
+	if (!d->conn && d->s->dialling >= DIALS_MAX) {
+		again_in(d, 20 + draw(d) % 50);
+	} else if (!d->conn) {
+		d->dialling = true;
+		d->s->dialling++;
 		struct err e = dial(d);
 		if (e.code != ERR_NONE) {
+			dialled(d);
 			trouble(d->s, d->who.name, e.text);
 			again_in(d, REDIAL_MS);
 		}
@@ -353,6 +366,8 @@ struct err sim_add(struct sim *s, struct sim_identity *who)
 	struct x509_chain chain = {
 		.der = {who->certificate}, .len = {who->certificate_len}, .n = 1};
 	ENSURE(s->n < s->conf.devices, ERR_LIMIT, "more devices than were announced");
+	if (s->n == 0)
+		TRY(x509_trust_add(s->trust, s->conf.root->data, s->conf.root->len));
 	struct sim_device *d = calloc(1, sizeof *d);
 	ENSURE(d, ERR_LIMIT, "out of memory");
 	*d = (struct sim_device){
@@ -396,7 +411,6 @@ struct err sim_new(const struct sim_conf *conf, struct sim **out)
 	s->trust = x509_trust_new();
 	s->grpc = grpc_server_new(NULL);
 	ENSURE(s->devices && s->canonical && s->trust && s->grpc, ERR_LIMIT, "out of memory");
-	TRY(x509_trust_add(s->trust, conf->root, conf->root_len));
 	TRY(grpc_server_add(s->grpc, "/gnmi.gNMI/Subscribe", GRPC_BIDI, &subscribe_handlers, s));
 	TRY(make_paths(s));
 	*out = s;

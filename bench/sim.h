@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Simulated devices, as many as one process holds: each a tunnel client with a certificate, a chain
 // of signed batches and counters that move like counters do. Each dials from a loopback address of
-// its own, so that bounds by source are those of as many machines. For benches; knows no neighbour
-// but telemetry's listener.
+// its own, so that bounds by source are those of as many machines. They attest with empty evidence,
+// which stand.h takes; devices that really join are simulated_devices. Used by ingest_bench.
 #pragma once
 
 #include "lib/crypto/tls.h"
 
 #include <event2/event.h>
+
+// What a device is made of; keys are taken over.
+struct sim_identity {
+	char name[65];
+	struct sign_key *tls, *batch;
+	uint8_t *certificate; // owned
+	size_t certificate_len;
+};
 
 struct sim_conf {
 	struct event_base *base;
@@ -16,18 +24,8 @@ struct sim_conf {
 	unsigned devices, interfaces;
 	unsigned window;      // batches of one device that are not acknowledged
 	unsigned interval_ms; // between its samples; 0: as fast as they are acknowledged
-	const uint8_t *root;  // the authority's certificate, DER
-	size_t root_len;
+	const struct buf *root; // the authority's certificate, DER
 	bool spread; // each device dials from a 127.x.y.z of its own
-	bool attest; // call Attest with a stand-in's evidence (a bench's management takes any)
-};
-
-// What a device is made of; keys are taken over.
-struct sim_identity {
-	char name[65];
-	struct sign_key *tls, *batch;
-	uint8_t *certificate; // owned
-	size_t certificate_len;
 };
 
 struct sim_counts {

@@ -460,7 +460,7 @@ static struct err dial(struct simulated_device *d, bool enrolling)
 	const struct tls_expect expect = {.role = "telemetry"};
 	struct transport *t;
 	SSL *ssl;
-	int fd;
+	int fd = -1;
 	TRY(tls_connection_new(enrolling ? s->pinned : s->client, enrolling ? NULL : &expect,
 			       &ssl));
 	struct err e = enrolling ? OK : show_identity(d, ssl);

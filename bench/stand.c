@@ -437,11 +437,11 @@ size_t stand_rss(const struct stand *s, int unit)
 	return kib << 10;
 }
 
-int64_t stand_cpu(const struct stand *s, int unit)
+int64_t stand_cpu(pid_t pid)
 {
 	char path[64], line[1024] = "";
 	unsigned long user = 0, system = 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)s->units[unit].pid);
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	FILE *f = fopen(path, "r");
 	if (f && fgets(line, sizeof line, f) && strrchr(line, ')'))
 		sscanf(strrchr(line, ')') + 1,

@@ -54,6 +54,6 @@ bool stand_ready(const struct stand *s);
 MUST_USE struct err stand_device(struct stand *s, const char *name, const struct sign_public *key);
 MUST_USE struct err stand_issue(struct stand *s, const char *device, const struct sign_key *key,
 				struct buf *der);
-// VmRSS in bytes; processor time in ns.
+// VmRSS in bytes; processor time of any process in ns.
 size_t stand_rss(const struct stand *s, int unit);
-int64_t stand_cpu(const struct stand *s, int unit);
+int64_t stand_cpu(pid_t pid);

@@ -7,6 +7,7 @@
 //   events.c    following                        ledger.c    export, proofs, verification
 //   complete.c  shell completion                 refuse.c    refusals for people
 //   conformance.c  live checks of X.2011
+//   abe.c, abe_show.c, abe_files.c  attribute-based encryption of files: needs no twin
 #pragma once
 
 #include "cli/text.h"
@@ -20,6 +21,7 @@ struct options {
 	const char *url, *authority, *state, *at;
 	bool json, watch, yes, no_color, help, password_stdin, follow, ietf;
 	const char *output, *vkey, *account; // -o, --vkey, --account
+	const char *master, *public, *key, *attributes, *policy; // gemel abe
 };
 
 enum { ARGS_MAX = 64 };
@@ -40,6 +42,7 @@ struct command {
 	const char *flags;	 // flags of its own, for help: "--follow"
 	void (*show)(struct cli *c, const json_t *body, struct buf *out); // NULL: show_any
 	int (*run)(struct cli *c); // NULL: call the operation
+	bool local;		   // without a twin: no session is read
 };
 extern const struct command commands[];
 extern const unsigned commands_count;
@@ -150,3 +153,12 @@ int run_ledger_export(struct cli *c);
 int run_ledger_text(struct cli *c); // checkpoint, vkey
 int run_completion(struct cli *c);
 int run_conformance(struct cli *c); // conformance.c
+
+// --- abe.c, abe_show.c
+int run_abe_setup(struct cli *c);
+int run_abe_keygen(struct cli *c);
+int run_abe_check(struct cli *c);
+int run_abe_encrypt(struct cli *c);
+int run_abe_decrypt(struct cli *c);
+int run_abe_inspect(struct cli *c);
+int run_abe_policy(struct cli *c);

@@ -75,6 +75,23 @@ const struct command commands[] = {
 	  .summary = "Try each requirement that has a live check on the running system; -o writes HTML"),
 	C(.noun = "conformance", .verb = "list", .operation = "conformance.list",
 	  .columns = "id verdict requirement title when evidence"),
+#ifdef WITH_ABE
+	C(.noun = "abe", .verb = "inspect", .positional = "FILE", .run = run_abe_inspect, .local = true,
+	  .summary = "What a file or key says of itself"),
+	C(.noun = "abe", .verb = "setup", .positional = "DIR", .run = run_abe_setup, .local = true,
+	  .summary = "Make a master key and its public key in this folder"),
+	C(.noun = "abe", .verb = "keygen", .run = run_abe_keygen, .local = true,
+	  .flags = "--master --attributes --output",
+	  .summary = "Make a key for who has these attributes"),
+	C(.noun = "abe", .verb = "check", .positional = "KEY", .run = run_abe_check, .local = true,
+	  .flags = "--public", .summary = "Is the key what the public key's owner made"),
+	C(.noun = "abe", .verb = "encrypt", .positional = "[IN]", .run = run_abe_encrypt, .local = true,
+	  .flags = "--public --policy --output", .summary = "Encrypt for those whose attributes a policy permits"),
+	C(.noun = "abe", .verb = "decrypt", .positional = "[IN]", .run = run_abe_decrypt, .local = true,
+	  .flags = "--key --public --output", .summary = "Decrypt; nothing is written unless all of it is good"),
+	C(.noun = "abe", .verb = "policy", .positional = "TEXT", .run = run_abe_policy, .local = true,
+	  .summary = "A policy's canonical form, rows and cost"),
+#endif
 	C(.noun = "completion", .verb = "", .positional = "SHELL", .run = run_completion,
 	  .summary = "Print the completion script for bash or zsh"),
 };

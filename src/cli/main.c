@@ -45,7 +45,7 @@ static int run(struct cli *c, int argc, char **argv)
 		cli_write(&out);
 		return c->o.help ? EXIT_DONE : EXIT_USAGE;
 	}
-	if (e.code == ERR_NONE)
+	if (e.code == ERR_NONE && !c->command->local)
 		e = session_load(c);
 	if (e.code != ERR_NONE)
 		return refuse_err(c, e) == EXIT_NOT_PERMITTED ? EXIT_NOT_PERMITTED : EXIT_USAGE;

@@ -30,6 +30,11 @@ static const struct global specials[] = { // of the commands whose `flags` name 
 	G("--follow", NULL, follow, "go on as changes come"),
 	G("--ietf", NULL, ietf, "as RFC 8345 and RFC 8346 JSON"),
 	G("--output", "FILE", output, "write to this file, also -o"),
+	G("--master", "FILE", master, "the master key"),
+	G("--public", "FILE", public, "the public key"),
+	G("--key", "FILE", key, "an attribute key"),
+	G("--attributes", "LIST", attributes, "role=traffic-model,level:8=3"),
+	G("--policy", "TEXT", policy, "who may decrypt: gemel-abe(1) has the language"),
 	G("--vkey", "KEY", vkey, "the ledger's verifier key, or a file that holds it"),
 };
 enum { GLOBALS = sizeof globals / sizeof *globals, SPECIALS = sizeof specials / sizeof *specials };

@@ -52,7 +52,8 @@ static struct err answer_text_body(struct ask *q)
 // A subject limited to a domain passes the first gate for his own; each item is decided again.
 static struct err gate(struct ask *q, const struct operation *o)
 {
-	const struct access_resource what = {.kind = o->kind, .class = o->class,
+	const struct access_resource what = {.kind = o->kind,
+					     .class = o->class,
 					     .domain = *q->who.domain ? q->who.domain : NULL};
 	return api_need(q, &what);
 }
@@ -130,14 +131,16 @@ bool api_may(struct ask *q, const struct access_resource *what)
 
 struct err api_need(struct ask *q, const struct access_resource *what)
 {
-	ENSURE(api_may(q, what), ERR_DENIED, "%s may not read this %s: %s", q->who.account, what->kind,
-	       q->decision.fact);
+	ENSURE(api_may(q, what), ERR_DENIED, "%s may not read this %s: %s", q->who.account,
+	       what->kind, q->decision.fact);
 	return OK;
 }
 
 bool api_may_read(struct ask *q, const struct device *d, const char *path, enum access_class class)
 {
-	const struct access_resource what = {.kind = "Path", .id = d->name, .path = path,
+	const struct access_resource what = {.kind = "Path",
+					     .id = d->name,
+					     .path = path,
 					     .class = class,
 					     .domain = *d->domain_name ? d->domain_name : NULL};
 	if (!api_may(q, &what))
@@ -155,9 +158,11 @@ struct err api_device(struct ask *q, const char *name, struct device **out)
 {
 	struct device *d = name ? index_device_find(&q->r->index, name) : NULL;
 	if (d) {
-		const struct access_resource what = {
-			.kind = "Device", .id = d->name, .class = CLASS_INTERNAL,
-			.domain = *d->domain_name ? d->domain_name : NULL};
+		const struct access_resource what = {.kind = "Device",
+						     .id = d->name,
+						     .class = CLASS_INTERNAL,
+						     .domain = *d->domain_name ? d->domain_name
+									       : NULL};
 		if (!api_may(q, &what))
 			d = NULL; // not told apart from one that is not there
 	}

@@ -49,7 +49,7 @@ bool api_may_read(struct ask *q, const struct device *d, const char *path, enum 
 MUST_USE struct err api_device(struct ask *q, const char *name, struct device **out);
 // A parameter of time: fallback when absent. ERR_USAGE names it; the future is refused.
 MUST_USE struct err api_time(struct ask *q, const char *name, int64_t fallback, int64_t *out);
-json_t *api_time_json(int64_t ns); // null for 0
+json_t *api_time_json(int64_t ns);				   // null for 0
 void api_stamp(json_t *body, int64_t as_of_ns, uint64_t revision); // 0: nothing is in it
 
 // What was read above internal goes into the ledger, aggregated, and is durable before the answer.
@@ -84,4 +84,5 @@ void listing_add(struct listing *l, json_t *item); // takes it over; leaves out 
 json_t *listing_body(struct listing *l, const char *next);
 void listing_clear(struct listing *l);
 
-json_t *api_value(const struct batch_value *v); // numbers as they are; beyond 2^63 and bytes as text
+json_t *
+api_value(const struct batch_value *v); // numbers as they are; beyond 2^63 and bytes as text

@@ -61,15 +61,19 @@ static struct err named(struct walk *w)
 {
 	struct ask *q = w->q;
 	if (w->class >= 0) {
-		const struct access_resource what = {
-			.kind = "Dataset", .class = (enum access_class)w->class,
-			.domain = *q->who.domain ? q->who.domain : NULL};
+		const struct access_resource what = {.kind = "Dataset",
+						     .class = (enum access_class)w->class,
+						     .domain =
+							     *q->who.domain ? q->who.domain : NULL};
 		TRY(api_need(q, &what));
 	}
 	if (!w->pattern || strchr(w->pattern_text, '*') || strstr(w->pattern_text, "..."))
 		return OK;
-	enum access_class class = classes_of(q->r->classes, w->pattern_text, strlen(w->pattern_text));
-	const struct access_resource what = {.kind = "Path", .id = w->only, .path = w->pattern_text,
+	enum access_class class =
+		classes_of(q->r->classes, w->pattern_text, strlen(w->pattern_text));
+	const struct access_resource what = {.kind = "Path",
+					     .id = w->only,
+					     .path = w->pattern_text,
 					     .class = class,
 					     .domain = *q->who.domain ? q->who.domain : NULL};
 	return api_need(q, &what);
@@ -132,7 +136,8 @@ static struct err walk_devices(struct walk *w,
 	w->after = after && after->device == first ? after->path : NULL;
 	for (uint32_t i = first; i <= x->n_devices && !w->stop; i++) {
 		w->d = index_device(x, i);
-		if (w->d->name[0] == '#' || (w->only && *w->only && strcmp(w->d->name, w->only) != 0))
+		if (w->d->name[0] == '#' ||
+		    (w->only && *w->only && strcmp(w->d->name, w->only) != 0))
 			continue;
 		if (i != first)
 			w->after = NULL;
@@ -164,13 +169,13 @@ static int by_series(const void *key, const void *item)
 	return a < b ? -1 : a > b;
 }
 
-static bool value_of(struct walk *w, uint32_t number, const struct series *s, struct state_point *out)
+static bool value_of(struct walk *w, uint32_t number, const struct series *s,
+		     struct state_point *out)
 {
 	if (w->past) {
-		const struct state_point *p =
-			w->n_points ? bsearch(&number, w->points, w->n_points, sizeof *w->points,
-					      by_series)
-				    : NULL;
+		const struct state_point *p = w->n_points ? bsearch(&number, w->points, w->n_points,
+								    sizeof *w->points, by_series)
+							  : NULL;
 		if (p)
 			*out = *p;
 		return p != NULL;
@@ -194,9 +199,10 @@ static void each_value(void *ctx, uint32_t number, struct series *s)
 	if (w->d->last_ns > w->as_of_ns)
 		w->as_of_ns = w->d->last_ns;
 	listing_add(&w->list,
-		    json_pack("{s:s, s:s, s:o, s:o, s:s, s:I}", "device", w->d->name, "path", s->path,
-			      "value", api_value(&p.value), "time", api_time_json(p.time_ns), "class",
-			      access_class_names[s->class], "revision", (json_int_t)p.revision));
+		    json_pack("{s:s, s:s, s:o, s:o, s:s, s:I}", "device", w->d->name, "path",
+			      s->path, "value", api_value(&p.value), "time",
+			      api_time_json(p.time_ns), "class", access_class_names[s->class],
+			      "revision", (json_int_t)p.revision));
 }
 
 static struct err query_cursor(struct walk *w)
@@ -214,8 +220,8 @@ static struct err query_cursor(struct walk *w)
 
 struct err api_data_query(struct ask *q, json_t **body)
 {
-	static const char *const fields[] = {"device", "path", "value", "time", "class", "revision",
-					     NULL};
+	static const char *const fields[] = {"device", "path",	   "value", "time",
+					     "class",  "revision", NULL};
 	struct walk w = {.q = q};
 	char next[128] = "";
 	struct err e = api_time(q, "at", 0, &w.at_ns);
@@ -231,8 +237,8 @@ struct err api_data_query(struct ask *q, json_t **body)
 	if (e.code == ERR_NONE)
 		e = reads_finish(&w.reads, q, w.pattern_text);
 	if (w.more)
-		snprintf(next, sizeof next, "q1.%d.%" PRId64 ".%" PRIu32 ".%" PRIu32, w.past, w.at_ns,
-			 w.device, w.series);
+		snprintf(next, sizeof next, "q1.%d.%" PRId64 ".%" PRIu32 ".%" PRIu32, w.past,
+			 w.at_ns, w.device, w.series);
 	if (e.code == ERR_NONE) {
 		*body = listing_body(&w.list, next);
 		api_stamp(*body, w.past ? w.at_ns : w.as_of_ns, q->r->revision);
@@ -342,7 +348,8 @@ struct err api_data_series(struct ask *q, json_t **body)
 		snprintf(next, sizeof next,
 			 "s1.%" PRId64 ".%" PRId64 ".%" PRIu32 ".%" PRIu32 ".%" PRIu32 ".%" PRId64
 			 ".%" PRIu64,
-			 w.from_ns, w.to_ns, w.device, w.series, w.part, w.part_ns, w.part_revision);
+			 w.from_ns, w.to_ns, w.device, w.series, w.part, w.part_ns,
+			 w.part_revision);
 	if (e.code == ERR_NONE) {
 		*body = listing_body(&w.list, next);
 		json_object_set_new(*body, "from", api_time_json(w.from_ns));

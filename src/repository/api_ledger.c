@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ledger for people and for public verifiers. Checkpoint, key, tiles and proofs hold only salted
-// hashes; bodies are shown entry by entry, to those who may read their class. X.2011 8.3.3-9.
+// The ledger for people and for public verifiers. Checkpoint, key, tiles and proofs hold only
+// salted hashes; bodies are shown entry by entry, to those who may read their class.
+// X.2011 8.3.3-9.
 #include "repository/api.h"
 
 #include "lib/base/clock.h"
@@ -113,8 +114,8 @@ static struct err search_read(struct ask *q, struct search *s)
 	if (!cursor || !*cursor)
 		return OK;
 	uint64_t below;
-	ENSURE(sscanf(cursor, "e1.%" SCNu64 "%n", &below, &end) == 1 && end && !cursor[end], ERR_USAGE,
-	       "cursor: it is not the `next` of an answer");
+	ENSURE(sscanf(cursor, "e1.%" SCNu64 "%n", &below, &end) == 1 && end && !cursor[end],
+	       ERR_USAGE, "cursor: it is not the `next` of an answer");
 	s->below = below < s->below ? below : s->below;
 	return OK;
 }
@@ -149,7 +150,8 @@ static struct err give(struct ask *q, const struct search *s, uint64_t index, st
 		return OK;
 	json_t *parsed = json_loadb((const char *)e.body, e.body_len, 0, NULL);
 	const json_t *subject = json_object_get(parsed, "subject");
-	if (text_fits(s->subject, subject) && text_fits(s->actor, json_object_get(parsed, "actor")) &&
+	if (text_fits(s->subject, subject) &&
+	    text_fits(s->actor, json_object_get(parsed, "actor")) &&
 	    may_see(q, &e, json_string_value(subject)))
 		listing_add(l, entry_json(&e, parsed));
 	json_decref(parsed);
@@ -158,7 +160,8 @@ static struct err give(struct ask *q, const struct search *s, uint64_t index, st
 
 struct err api_ledger_entries(struct ask *q, json_t **body)
 {
-	static const char *const fields[] = {"index", "time", "kind", "subject", "actor", "body", NULL};
+	static const char *const fields[] = {"index", "time", "kind", "subject",
+					     "actor", "body", NULL};
 	struct search s;
 	struct listing l;
 	char next[40] = "";
@@ -167,7 +170,8 @@ struct err api_ledger_entries(struct ask *q, json_t **body)
 	TRY(listing_start(&l, q, ENTRIES, fields));
 	struct err e = OK;
 	uint64_t i = s.below;
-	for (; i > 0 && !listing_full(&l) && looked < LOOKED_AT_MOST && e.code == ERR_NONE; looked++)
+	for (; i > 0 && !listing_full(&l) && looked < LOOKED_AT_MOST && e.code == ERR_NONE;
+	     looked++)
 		e = give(q, &s, --i, &l);
 	if (i > 0)
 		snprintf(next, sizeof next, "e1.%" PRIu64, i);
@@ -175,10 +179,10 @@ struct err api_ledger_entries(struct ask *q, json_t **body)
 		*body = listing_body(&l, next);
 	listing_clear(&l);
 	if (*body) {
-		json_object_set_new(*body, "size", json_integer((json_int_t)ledger_size(q->r->ledger)));
-		json_object_set_new(
-			*body, "signed",
-			json_integer((json_int_t)ledger_checkpoint_size(q->r->ledger)));
+		json_object_set_new(*body, "size",
+				    json_integer((json_int_t)ledger_size(q->r->ledger)));
+		json_object_set_new(*body, "signed",
+				    json_integer((json_int_t)ledger_checkpoint_size(q->r->ledger)));
 	}
 	return e;
 }

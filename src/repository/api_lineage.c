@@ -47,9 +47,14 @@ static struct err find_proof(struct found_proof *f, struct device *d)
 		return e;
 	uint8_t key[8];
 	key_be64(key, f->revision);
-	const struct store_scan scan = {.table = STORE_BATCH, .domain = d->domain,
-					.device = d->number, .from = key, .from_len = sizeof key,
-					.backward = true, .each = proof_row, .ctx = f};
+	const struct store_scan scan = {.table = STORE_BATCH,
+					.domain = d->domain,
+					.device = d->number,
+					.from = key,
+					.from_len = sizeof key,
+					.backward = true,
+					.each = proof_row,
+					.ctx = f};
 	return store_scan(f->r->store, &scan);
 }
 
@@ -69,13 +74,14 @@ static json_t *base64(const uint8_t *bytes, size_t n)
 static json_t *batch_json(const struct proof *p, struct device *d)
 {
 	bool is_signed = p->flags & BATCH_SIGNED;
-	json_t *o = json_pack("{s:I, s:I, s:I, s:o, s:o, s:b}", "seq", (json_int_t)p->seq, "revision",
-			      (json_int_t)p->revision, "records", (json_int_t)p->count, "received",
-			      api_time_json(p->received_ns), "hash", hex(p->hash, BATCH_HASH), "signed",
-			      is_signed);
+	json_t *o = json_pack("{s:I, s:I, s:I, s:o, s:o, s:b}", "seq", (json_int_t)p->seq,
+			      "revision", (json_int_t)p->revision, "records", (json_int_t)p->count,
+			      "received", api_time_json(p->received_ns), "hash",
+			      hex(p->hash, BATCH_HASH), "signed", is_signed);
 	if (!o || !is_signed)
 		return o;
-	const struct batch_head head = {.algorithm = p->algorithm, .signature = p->signature,
+	const struct batch_head head = {.algorithm = p->algorithm,
+					.signature = p->signature,
 					.signature_len = p->signature_len};
 	struct chain *chain = chain_find(d, p->key_id);
 	json_object_set_new(o, "algorithm",
@@ -85,8 +91,9 @@ static json_t *batch_json(const struct proof *p, struct device *d)
 	// Checked again now, while the key is known; afterwards anybody who has it can.
 	if (chain && chain->public_len) {
 		json_object_set_new(o, "public_key", base64(chain->public_key, chain->public_len));
-		json_object_set_new(o, "verified",
-				    json_boolean(chain_verify(chain, &head, p->hash).code == ERR_NONE));
+		json_object_set_new(
+			o, "verified",
+			json_boolean(chain_verify(chain, &head, p->hash).code == ERR_NONE));
 	}
 	return o;
 }
@@ -119,9 +126,14 @@ static json_t *row_json(struct repository *r, const struct device *d, const stru
 	uint8_t key[8];
 	struct found_row f = {.series = p->series, .time_ns = p->time_ns};
 	key_time(key, p->time_ns);
-	const struct store_scan scan = {.table = STORE_CHUNK, .domain = d->domain,
-					.device = d->number, .from = key, .from_len = sizeof key,
-					.each = chunk_row, .ctx = &f, .heads_only = true};
+	const struct store_scan scan = {.table = STORE_CHUNK,
+					.domain = d->domain,
+					.device = d->number,
+					.from = key,
+					.from_len = sizeof key,
+					.each = chunk_row,
+					.ctx = &f,
+					.heads_only = true};
 	if (p->revision > d->flushed)
 		return json_pack("{s:s}", "place", "journal and memory: not in a chunk yet");
 	struct err e = store_scan(r->store, &scan);
@@ -163,7 +175,8 @@ static json_t *readers(struct ask *q, const struct device *d, const char *path, 
 {
 	json_t *list = json_array();
 	unsigned looked = 0;
-	for (uint64_t i = ledger_size(q->r->ledger); i-- > 0 && looked < READS_LOOKED_AT; looked++) {
+	for (uint64_t i = ledger_size(q->r->ledger); i-- > 0 && looked < READS_LOOKED_AT;
+	     looked++) {
 		scoped(arena) struct arena *a = arena_new(1 << 20);
 		struct ledger_entry e;
 		if (!a || ledger_get(q->r->ledger, i, a, &e).code != ERR_NONE || e.time_ns < since)
@@ -226,11 +239,12 @@ static struct err describe(struct ask *q, struct device *d, const struct state_p
 			  classes_rule(r->classes, s->path, s->path_len), "value_revision",
 			  (json_int_t)p->revision);
 	ENSURE(*body, ERR_LIMIT, "no memory for the answer");
-	json_object_set_new(*body, "source",
-			    json_string(is_signed ? "signed by the device" : "observed by telemetry"));
+	json_object_set_new(
+		*body, "source",
+		json_string(is_signed ? "signed by the device" : "observed by telemetry"));
 	json_object_set_new(*body, "batch", f.found ? batch_json(&f.p, d) : json_null());
-	json_object_set_new(*body, "grant", f.found ? json_integer((json_int_t)f.p.grant)
-						    : json_null());
+	json_object_set_new(*body, "grant",
+			    f.found ? json_integer((json_int_t)f.p.grant) : json_null());
 	json_object_set_new(*body, "route", route(d, is_signed));
 	json_object_set_new(*body, "stored", row_json(r, d, p));
 	json_object_set_new(*body, "decided_by", json_string(q->decision.policy));

@@ -47,18 +47,19 @@ static json_t *classes_json(struct ask *q, const struct sums *s)
 {
 	json_t *list = json_array();
 	for (int i = 0; i < CLASSES; i++) {
-		const struct access_resource what = {
-			.kind = "Dataset", .class = (enum access_class)i,
-			.domain = *q->who.domain ? q->who.domain : NULL};
+		const struct access_resource what = {.kind = "Dataset",
+						     .class = (enum access_class)i,
+						     .domain =
+							     *q->who.domain ? q->who.domain : NULL};
 		if (!api_may(q, &what)) // not even how many there are
 			continue;
-		json_array_append_new(
-			list, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "class",
-					access_class_names[i], "series", (json_int_t)s->series[i],
-					"chunks", (json_int_t)s->chunks[i], "points",
-					(json_int_t)s->points[i], "oldest",
-					api_time_json(s->oldest[i]), "newest",
-					api_time_json(s->newest[i])));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "class",
+						      access_class_names[i], "series",
+						      (json_int_t)s->series[i], "chunks",
+						      (json_int_t)s->chunks[i], "points",
+						      (json_int_t)s->points[i], "oldest",
+						      api_time_json(s->oldest[i]), "newest",
+						      api_time_json(s->newest[i])));
 	}
 	return list;
 }
@@ -75,16 +76,19 @@ static json_t *ledger_json(const struct ledger *l)
 						*w.why ? json_string(w.why) : json_null()));
 	}
 	return json_pack("{s:I, s:I, s:I, s:o}", "entries", (json_int_t)ledger_size(l), "stored",
-			 (json_int_t)ledger_stored(l), "signed", (json_int_t)ledger_checkpoint_size(l),
-			 "witnesses", witnesses);
+			 (json_int_t)ledger_stored(l), "signed",
+			 (json_int_t)ledger_checkpoint_size(l), "witnesses", witnesses);
 }
 
 struct err api_data_stats(struct ask *q, json_t **body)
 {
 	struct repository *r = q->r;
 	struct sums sums = {0};
-	const struct store_scan scan = {.table = STORE_CHUNK, .all_devices = true, .heads_only = true,
-					.each = each_chunk, .ctx = &sums};
+	const struct store_scan scan = {.table = STORE_CHUNK,
+					.all_devices = true,
+					.heads_only = true,
+					.each = each_chunk,
+					.ctx = &sums};
 	int64_t newest = 0;
 	uint64_t known = 0;
 	TRY(store_scan(r->store, &scan));
@@ -94,13 +98,12 @@ struct err api_data_stats(struct ask *q, json_t **body)
 		known += d->known;
 		newest = d->last_ns > newest ? d->last_ns : newest;
 	}
-	*body = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "devices", (json_int_t)known, "series",
-			  (json_int_t)r->index.n_series, "points_in_memory",
-			  (json_int_t)r->index.head_points, "memory_bytes",
-			  (json_int_t)(r->index.head_bytes + r->index.path_bytes), "store_bytes",
-			  (json_int_t)store_bytes(r->store), "journal_bytes",
-			  (json_int_t)journal_bytes(r->journal), "commits",
-			  (json_int_t)r->commit_version);
+	*body = json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "devices", (json_int_t)known, "series",
+		(json_int_t)r->index.n_series, "points_in_memory", (json_int_t)r->index.head_points,
+		"memory_bytes", (json_int_t)(r->index.head_bytes + r->index.path_bytes),
+		"store_bytes", (json_int_t)store_bytes(r->store), "journal_bytes",
+		(json_int_t)journal_bytes(r->journal), "commits", (json_int_t)r->commit_version);
 	ENSURE(*body, ERR_LIMIT, "no memory for the answer");
 	json_object_set_new(*body, "complete", json_boolean(sums.rows < ROWS_MOST));
 	json_object_set_new(*body, "read_only", json_boolean(r->read_only));

@@ -11,7 +11,8 @@ MUST_USE struct err chain_room(struct device *d, unsigned n); // for n in all, n
 // Finds or makes. ERR_LIMIT when the device has too many keys. Other chains may move.
 MUST_USE struct err chain_add(struct device *d, const uint8_t key_id[BATCH_KEY_ID],
 			      struct chain **out);
-// Forgets chains whose keys are neither listed nor within their time: nothing of theirs is accepted.
+// Forgets chains whose keys are neither listed nor within their time: nothing of theirs is
+// accepted.
 void chain_prune(struct device *d, int64_t now_ns);
 
 // What is wrong with a batch's place, in one word for BATCH_REFUSED; NULL: nothing. *expected is

@@ -102,9 +102,11 @@ struct err chunk_write_finish(struct chunk_writer *w, struct buf *out, enum chun
 	size_t bound = ZSTD_compressBound(w->plain.len), at = out->len;
 	uint8_t *space = buf_space(out, bound);
 	ENSURE(space, ERR_LIMIT, "chunk: no memory for %zu bytes", bound);
-	size_t n = ZSTD_compressCCtx(w->zstd, space, bound, w->plain.data, w->plain.len, ZSTD_LEVEL);
+	size_t n =
+		ZSTD_compressCCtx(w->zstd, space, bound, w->plain.data, w->plain.len, ZSTD_LEVEL);
 	out->len = at;
-	*codec = !ZSTD_isError(n) && n + w->plain.len / 16 < w->plain.len ? CHUNK_ZSTD : CHUNK_PLAIN;
+	*codec =
+		!ZSTD_isError(n) && n + w->plain.len / 16 < w->plain.len ? CHUNK_ZSTD : CHUNK_PLAIN;
 	if (*codec == CHUNK_ZSTD)
 		out->len = at + n;
 	else
@@ -184,8 +186,8 @@ struct err chunk_read(const uint8_t *bytes, size_t n, enum chunk_codec codec, st
 		TRY(inflate(&bytes, &n, a));
 	struct cursor c = cursor_over(bytes, n);
 	uint8_t format = cursor_u8(&c);
-	ENSURE(format == CHUNK_FORMAT, ERR_CORRUPT, "chunk: format %u; this program knows %d", format,
-	       CHUNK_FORMAT);
+	ENSURE(format == CHUNK_FORMAT, ERR_CORRUPT, "chunk: format %u; this program knows %d",
+	       format, CHUNK_FORMAT);
 	TRY(read_ticks(&c, a, out));
 	TRY(read_directory(&c, a, out));
 	struct err e = cursor_finish(&c, "chunk");

@@ -2,7 +2,7 @@
 // A chunk: some minutes of one device's points, by column, as small as they get before sealing.
 // All series of a device that change together share the times of their batches (ticks), so a tick
 // is written once for a group of columns and not once a point. Pure: bytes in, bytes out.
-// Layout: docs/gemel-store.5. X.2011 8.3.1-1. Used by repository.
+// Layout: docs/man/gemel-store.5. X.2011 8.3.1-1. Used by repository.
 #pragma once
 
 #include "lib/batch/batch.h"
@@ -29,7 +29,7 @@ struct chunk_point {
 };
 
 // Writing: start, column by column (ascending series), finish. The writer may be used again.
-struct chunk_writer; // opaque
+struct chunk_writer;			     // opaque
 struct chunk_writer *chunk_writer_new(void); // NULL: out of memory
 void chunk_writer_free(struct chunk_writer *w);
 void chunk_write_start(struct chunk_writer *w, const struct chunk_tick *ticks, size_t n);

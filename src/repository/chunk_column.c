@@ -217,7 +217,8 @@ static struct err get_bools(struct cursor *c, struct chunk_point *p, struct live
 static struct err get_integers(struct cursor *c, struct chunk_point *p, struct live l)
 {
 	unsigned form = cursor_u8(c), order = form >> 4, width = form & 15;
-	ENSURE((order == 1 || order == 2) && width <= 8, ERR_CORRUPT, "chunk: integer form %#x", form);
+	ENSURE((order == 1 || order == 2) && width <= 8, ERR_CORRUPT, "chunk: integer form %#x",
+	       form);
 	uint64_t terms[2] = {0};
 	size_t first = l.n < order ? l.n : order;
 	for (size_t i = 0; i < first; i++)
@@ -268,7 +269,8 @@ static struct err get_texts(struct cursor *c, struct chunk_point *p, struct live
 	for (size_t i = 0; i < distinct; i++) {
 		uint64_t n = cursor_varint(c);
 		words[i].s.bytes = cursor_take(c, n);
-		ENSURE(words[i].s.bytes && n <= BATCH_STRING_MAX, ERR_CORRUPT, "chunk: text %zu", i);
+		ENSURE(words[i].s.bytes && n <= BATCH_STRING_MAX, ERR_CORRUPT, "chunk: text %zu",
+		       i);
 		words[i].s.len = (uint32_t)n;
 	}
 	for (size_t i = 0; i < l.n; i++) {

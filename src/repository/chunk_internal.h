@@ -11,12 +11,12 @@ MUST_USE struct err column_decode(struct cursor *c, struct chunk_point *points, 
 
 static inline uint64_t zigzag(uint64_t v)
 {
-	return v << 1 ^ (uint64_t)-(int64_t)(v >> 63);
+	return v << 1 ^ (uint64_t) - (int64_t)(v >> 63);
 }
 
 static inline uint64_t unzigzag(uint64_t v)
 {
-	return v >> 1 ^ (uint64_t)-(int64_t)(v & 1);
+	return v >> 1 ^ (uint64_t) - (int64_t)(v & 1);
 }
 
 static inline size_t varint_write(uint8_t out[10], uint64_t v)

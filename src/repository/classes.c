@@ -46,8 +46,8 @@ struct err classes_new(const struct daemon_conf *conf, struct classes **out)
 			e = err_within(e, "classes: %s", text);
 			break;
 		}
-		c->rules[i].class = rule ? (enum access_class)rule->class
-					 : shipped[i - configured].class;
+		c->rules[i].class =
+			rule ? (enum access_class)rule->class : shipped[i - configured].class;
 		c->n++;
 	}
 	if (e.code != ERR_NONE) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layouts (big-endian; docs/gemel-store.5):
+// Layouts (big-endian; docs/man/gemel-store.5):
 //   place     "gemel row v1\n" store id[16] u8 table u32 domain u32 device u16 length, key
 //   head      u8 format  u8 class  u8 codec  u8 0  u16 columns  u16 0  u32 first series
 //             u32 last series  u32 points  i64 t0  i64 t1  u64 DEK id  u64 version  u32 KEK epoch
@@ -38,8 +38,7 @@ int64_t key_time_read(const uint8_t in[static 8])
 
 enum { PLACE_MAX = 13 + STORE_ID + 1 + 4 + 4 + 2 + STORE_KEY_MAX };
 
-static size_t place_of(const uint8_t *store_id, const struct store_row *row,
-		       uint8_t out[PLACE_MAX])
+static size_t place_of(const uint8_t *store_id, const struct store_row *row, uint8_t out[PLACE_MAX])
 {
 	size_t n = 13;
 	memcpy(out, "gemel row v1\n", 13);
@@ -134,9 +133,13 @@ struct err commit_finish(struct commit *c)
 	for (int i = 0; i < 4; i++)
 		head[i] = (uint8_t)(c->n >> (24 - 8 * i));
 	memcpy(head + 4, c->root, HASH_SIZE);
-	struct store_row row = {.table = STORE_MANIFEST, .key = key, .key_len = sizeof key,
-				.head = head, .head_len = sizeof head,
-				.body = c->list.data, .body_len = c->list.len};
+	struct store_row row = {.table = STORE_MANIFEST,
+				.key = key,
+				.key_len = sizeof key,
+				.head = head,
+				.head_len = sizeof head,
+				.body = c->list.data,
+				.body_len = c->list.len};
 	TRY(store_put(c->store, &row));
 	return store_commit(c->store);
 }
@@ -169,8 +172,8 @@ struct err manifest_next(struct cursor *c, struct manifest_row *out, bool *more)
 
 // --- seals
 
-static size_t context_of(const struct data_keys *k, uint32_t domain, uint32_t device,
-			 uint64_t dek, uint32_t epoch, uint8_t out[64])
+static size_t context_of(const struct data_keys *k, uint32_t domain, uint32_t device, uint64_t dek,
+			 uint32_t epoch, uint8_t out[64])
 {
 	memcpy(out, data_keys_store_id(k), STORE_ID);
 	key_be64(out + STORE_ID, (uint64_t)domain << 32 | device);
@@ -259,8 +262,13 @@ struct err sealer_put(struct sealer *s, struct commit *c, enum store_table table
 	info->counter = (uint32_t)counter;
 	memcpy(info->segment, seal_segment_head(s->segment), SEGMENT_HEAD);
 	head_write(info, &head);
-	struct store_row row = {.table = table, .domain = s->domain, .device = s->device, .key = key,
-				.key_len = key_len, .head = head.data, .head_len = head.len};
+	struct store_row row = {.table = table,
+				.domain = s->domain,
+				.device = s->device,
+				.key = key,
+				.key_len = key_len,
+				.head = head.data,
+				.head_len = head.len};
 	uint8_t *out = buf_space(&body, n + AEAD_TAG);
 	ENSURE(out && !head.failed, ERR_LIMIT, "a row of %zu bytes is too large", n);
 	size_t place_len = place_of(data_keys_store_id(c->keys), &row, place);
@@ -285,7 +293,8 @@ struct err row_open(struct data_keys *k, const struct store_row *row, struct are
 		return err_make(ERR_CORRUPT, "%s row of device %u: its data key is gone",
 				store_table_names[row->table], row->device);
 	TRY(e);
-	size_t context_len = context_of(k, row->domain, row->device, info->dek, info->epoch, context);
+	size_t context_len =
+		context_of(k, row->domain, row->device, info->dek, info->epoch, context);
 	size_t place_len = place_of(data_keys_store_id(k), row, place);
 	memcpy(place + place_len, row->head, row->head_len);
 	*n = row->body_len - AEAD_TAG;
@@ -297,6 +306,7 @@ struct err row_open(struct data_keys *k, const struct store_row *row, struct are
 					row->body, row->body_len, out);
 	seal_segment_close(segment);
 	*plain = out;
-	return e.code == ERR_NONE ? OK : err_within(e, "%s row of device %u",
-						    store_table_names[row->table], row->device);
+	return e.code == ERR_NONE ? OK
+				  : err_within(e, "%s row of device %u",
+					       store_table_names[row->table], row->device);
 }

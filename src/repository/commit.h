@@ -39,7 +39,7 @@ MUST_USE struct err commit_begin(struct commit *c, struct store *s, struct data_
 MUST_USE struct err commit_put(struct commit *c, const struct store_row *row);
 MUST_USE struct err commit_delete(struct commit *c, const struct store_row *place);
 MUST_USE struct err commit_finish(struct commit *c); // durable when it returns
-void commit_clear(struct commit *c);                 // rolls back what is not finished
+void commit_clear(struct commit *c);		     // rolls back what is not finished
 
 // Seals rows of one device, class and day.
 struct sealer {

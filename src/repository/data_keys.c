@@ -57,8 +57,11 @@ static struct err create(struct data_keys *k, int folder)
 	TRY(random_secret(KEYS, &k->root));
 	TRY(random_bytes(k->store_id, STORE_ID));
 	TRY(sealedfile_replace(folder, "root.key", secret_bytes(k->root), KEYS));
-	struct store_row row = {.table = STORE_META, .key = id_key, .key_len = sizeof id_key - 1,
-				.body = k->store_id, .body_len = STORE_ID};
+	struct store_row row = {.table = STORE_META,
+				.key = id_key,
+				.key_len = sizeof id_key - 1,
+				.body = k->store_id,
+				.body_len = STORE_ID};
 	TRY(store_begin(k->store));
 	TRY(store_put(k->store, &row));
 	return store_commit(k->store);
@@ -77,8 +80,11 @@ static struct err any_row(void *ctx, const struct store_row *row, bool *more)
 static struct err must_be_new(struct store *s)
 {
 	bool any = false;
-	const struct store_scan scan = {.table = STORE_KEK, .all_devices = true, .heads_only = true,
-					.each = any_row, .ctx = &any};
+	const struct store_scan scan = {.table = STORE_KEK,
+					.all_devices = true,
+					.heads_only = true,
+					.each = any_row,
+					.ctx = &any};
 	TRY(store_scan(s, &scan));
 	ENSURE(!any, ERR_CORRUPT, "the store's id is gone, and its keys are there");
 	return OK;
@@ -105,8 +111,8 @@ struct err data_keys_open(int folder, struct store *s, struct data_keys **out)
 	} else if (e.code == ERR_NONE) {
 		e = root;
 		if (root.code == ERR_NOT_FOUND)
-			e = err_make(ERR_CORRUPT, "%s, but the store is: restore root.key beside it",
-				     root.text);
+			e = err_make(ERR_CORRUPT,
+				     "%s, but the store is: restore root.key beside it", root.text);
 		else if (row.body_len != STORE_ID)
 			e = err_make(ERR_CORRUPT, "the store's id has %zu bytes", row.body_len);
 		else
@@ -158,7 +164,7 @@ static const struct cached *keep(struct cached *list, unsigned n, unsigned *next
 
 static size_t kek_key(uint8_t out[5], unsigned class, uint32_t epoch)
 {
-	out[0] = (uint8_t)class;
+	out[0] = (uint8_t) class;
 	for (int i = 0; i < 4; i++)
 		out[1 + i] = (uint8_t)(epoch >> (24 - 8 * i));
 	return 5;
@@ -190,7 +196,9 @@ static struct err kek_get(struct data_keys *k, struct commit *c, uint32_t domain
 	scoped(arena) struct arena *a = arena_new(4096);
 	ENSURE(a, ERR_LIMIT, "no memory for a key");
 	struct cached v = {.domain = domain, .epoch = FIRST_EPOCH, .id = class};
-	struct store_row row = {.table = STORE_KEK, .domain = domain, .key = key,
+	struct store_row row = {.table = STORE_KEK,
+				.domain = domain,
+				.key = key,
 				.key_len = kek_key(key, class, FIRST_EPOCH)};
 	struct err e = store_get(k->store, &row, a);
 	if (e.code == ERR_NONE)
@@ -215,17 +223,21 @@ struct err data_keys_get(struct data_keys *k, struct commit *c, uint32_t domain,
 			key[i] = (uint8_t)(id >> (56 - 8 * i));
 		scoped(arena) struct arena *a = arena_new(4096);
 		ENSURE(a, ERR_LIMIT, "no memory for a key");
-		struct cached v = {.domain = domain, .device = device, .epoch = kek->epoch, .id = id};
-		struct store_row row = {.table = STORE_DEK, .domain = domain, .device = device,
-					.key = key, .key_len = sizeof key};
+		struct cached v = {
+			.domain = domain, .device = device, .epoch = kek->epoch, .id = id};
+		struct store_row row = {.table = STORE_DEK,
+					.domain = domain,
+					.device = device,
+					.key = key,
+					.key_len = sizeof key};
 		struct err e = store_get(k->store, &row, a);
 		if (e.code == ERR_NONE)
 			e = keywrap_unwrap(kek->key, row.body, row.body_len, &v.key);
 		else if (e.code == ERR_NOT_FOUND && c)
 			e = make_row(c, kek->key, &row, &v.key);
 		if (e.code != ERR_NONE)
-			return err_within(e, "data key %llx of device %u",
-					  (unsigned long long)id, device);
+			return err_within(e, "data key %llx of device %u", (unsigned long long)id,
+					  device);
 		found = keep(k->deks, CACHED_DEKS, &k->next_dek, v);
 	}
 	*out = (struct data_key){id, found->epoch, found->key};

@@ -16,7 +16,7 @@ struct commit;
 // Reads root.key in `folder`, or makes it when the store is empty. ERR_CORRUPT: the store is there
 // and the key is not, or is another one's. *out: data_keys_close.
 MUST_USE struct err data_keys_open(int folder, struct store *s, struct data_keys **out);
-void data_keys_close(struct data_keys *k); // NULL is fine; zeroes
+void data_keys_close(struct data_keys *k);		      // NULL is fine; zeroes
 const uint8_t *data_keys_store_id(const struct data_keys *k); // STORE_ID bytes
 
 struct data_key {

@@ -204,8 +204,9 @@ static void set_domain(struct repository *r, struct device *d, const char *domai
 		copy_text(d->domain_name, sizeof d->domain_name, domain);
 		d->domain = devices_domain(r, d->domain_name);
 	} else if (strcmp(d->domain_name, domain) != 0) {
-		log_warning("%s stays in domain \"%s\"; enrol it under a new name to move it to \"%s\"",
-			    d->name, d->domain_name, domain);
+		log_warning(
+			"%s stays in domain \"%s\"; enrol it under a new name to move it to \"%s\"",
+			d->name, d->domain_name, domain);
 	}
 }
 
@@ -232,10 +233,9 @@ struct err devices_state(struct repository *r, const struct ipc_message *msg)
 		d->grant_id = d->grant ? ++r->last_grant : 0;
 		d->grant_epoch++;
 		char json[300];
-		snprintf(json, sizeof json,
-			 "{\"grant\":%llu,\"state\":\"%s\",\"covers\":\"%s\"}",
+		snprintf(json, sizeof json, "{\"grant\":%llu,\"state\":\"%s\",\"covers\":\"%s\"}",
 			 (unsigned long long)d->grant_id, d->state,
-			 !d->grant ? "nothing"
+			 !d->grant			   ? "nothing"
 			 : !strcmp(d->state, "production") ? "production paths"
 							   : "posture only");
 		TRY(ledger_note(r->ledger, d->grant ? "grant.given" : "grant.revoked", d->name,

@@ -60,7 +60,8 @@ static struct err tell_series(struct repository *r, const uint32_t *numbers, siz
 	return OK;
 }
 
-// Most batches hold series that models has heard of in this life of its channel: they go as they are.
+// Most batches hold series that models has heard of in this life of its channel: they go as they
+// are.
 static struct err publish(struct repository *r, const struct outgoing *o)
 {
 	const uint8_t *bytes = r->outbox.data + o->feed;
@@ -102,8 +103,10 @@ void feed_publish(struct repository *r, const struct outgoing *o)
 static struct err write_state(struct repository *r, const struct device *d, uint8_t flags,
 			      const struct state_point *points, size_t n, struct buf *out)
 {
-	struct batch_head head = {.flags = flags | BATCH_SNAPSHOT, .received_ns = d->last_ns,
-				  .revision = r->revision, .algorithm = 0,
+	struct batch_head head = {.flags = flags | BATCH_SNAPSHOT,
+				  .received_ns = d->last_ns,
+				  .revision = r->revision,
+				  .algorithm = 0,
 				  .signature = (const uint8_t *)""};
 	memcpy(head.device, d->name, sizeof head.device);
 	struct batch_writer w;

@@ -36,7 +36,7 @@ struct group { // chunk rows of one device and class under way
 static void group_start(struct group *g, unsigned class)
 {
 	chunk_write_start(g->r->chunks, g->ticks, g->n_ticks);
-	g->info = (struct row_info){.class = (uint8_t)class, .t0 = INT64_MAX, .t1 = INT64_MIN};
+	g->info = (struct row_info){.class = (uint8_t) class, .t0 = INT64_MAX, .t1 = INT64_MIN};
 }
 
 static size_t group_key(struct group *g, uint8_t key[32])
@@ -72,7 +72,8 @@ static struct err group_put(struct group *g)
 	g->r->count.chunk_bytes += coded.len + ROW_HEAD + AEAD_TAG;
 	if (g->table == STORE_CHUNK)
 		g->r->count.chunk_points += g->info.n;
-	return sealer_put(&g->sealer, g->c, g->table, key, key_len, &g->info, coded.data, coded.len);
+	return sealer_put(&g->sealer, g->c, g->table, key, key_len, &g->info, coded.data,
+			  coded.len);
 }
 
 static struct err group_add(struct group *g, uint32_t number, const struct chunk_point *points,
@@ -100,7 +101,11 @@ static struct err group_add(struct group *g, uint32_t number, const struct chunk
 static struct err flush_class(struct repository *r, struct commit *c, struct device *d,
 			      unsigned class)
 {
-	struct group g = {.r = r, .c = c, .d = d, .table = STORE_CHUNK, .ticks = d->ticks,
+	struct group g = {.r = r,
+			  .c = c,
+			  .d = d,
+			  .table = STORE_CHUNK,
+			  .ticks = d->ticks,
 			  .n_ticks = d->n_ticks};
 	struct err e = OK;
 	struct chunk_point *points = NULL;
@@ -133,8 +138,8 @@ static struct err frame_class(struct repository *r, struct commit *c, struct dev
 	// Ticks of the frame: one for each series; equal neighbours cost almost nothing.
 	struct chunk_tick *ticks = calloc(d->n_series + 1, sizeof *ticks);
 	ENSURE(ticks, ERR_LIMIT, "no memory for a key frame of %s", d->name);
-	struct group g = {.r = r, .c = c, .d = d, .table = STORE_STATE, .ticks = ticks,
-			  .frame_t1 = t1};
+	struct group g = {
+		.r = r, .c = c, .d = d, .table = STORE_STATE, .ticks = ticks, .frame_t1 = t1};
 	struct err e = OK;
 	uint32_t at = 0;
 	while (at < d->n_series && e.code == ERR_NONE) {
@@ -151,8 +156,9 @@ static struct err frame_class(struct repository *r, struct commit *c, struct dev
 		g.n_ticks = n;
 		group_start(&g, class);
 		for (size_t i = 0; i < n; i++) { // one group: no bound is met in between
-			struct chunk_point point = {.tick = (uint32_t)i,
-						    .value = series_value(index_series(&r->index, members[i]))};
+			struct chunk_point point = {
+				.tick = (uint32_t)i,
+				.value = series_value(index_series(&r->index, members[i]))};
 			chunk_write_column(r->chunks, members[i], &point, 1);
 			g.info.series_first = g.info.blocks++ ? g.info.series_first : members[i];
 			g.info.series_last = members[i];
@@ -178,7 +184,7 @@ static struct err frame(struct repository *r, struct commit *c, struct device *d
 		if ((s->flags & SERIES_LIVE) && s->time_ns > t1)
 			t1 = s->time_ns;
 	}
-	for (unsigned class = CLASS_PUBLIC; class <= CLASS_PERSONAL; class++)
+	for (unsigned class = CLASS_PUBLIC; class <= CLASS_PERSONAL; class ++)
 		TRY(frame_class(r, c, d, class, t1));
 	d->frame_ns = now;
 	return OK;
@@ -191,7 +197,7 @@ static struct err put_plain(struct commit *c, const struct device *d, unsigned c
 			    int64_t t, const struct buf *plain)
 {
 	struct sealer s;
-	struct row_info info = {.class = (uint8_t)class, .n = n, .t0 = t, .t1 = t};
+	struct row_info info = {.class = (uint8_t) class, .n = n, .t0 = t, .t1 = t};
 	struct err e = sealer_open(&s, c, d->domain, d->number, class, t);
 	if (e.code == ERR_NONE)
 		e = sealer_put(&s, c, table, key, key_len, &info, plain->data, plain->len);
@@ -239,7 +245,7 @@ static struct err flush_proofs(struct repository *r, struct commit *c, struct de
 static struct err flush_device(struct repository *r, struct commit *c, struct device *d)
 {
 	TRY(flush_series(r, c, d));
-	for (unsigned class = CLASS_PUBLIC; d->head_points && class <= CLASS_PERSONAL; class++)
+	for (unsigned class = CLASS_PUBLIC; d->head_points && class <= CLASS_PERSONAL; class ++)
 		TRY(flush_class(r, c, d, class));
 	if (d->head_points)
 		TRY(frame(r, c, d));
@@ -271,8 +277,11 @@ struct err flush_meta(struct repository *r, struct commit *c)
 	buf_be32(&b, r->index.n_series);
 	buf_be32(&b, r->index.n_devices);
 	TRY(buf_check(&b, "counters"));
-	struct store_row row = {.table = STORE_META, .key = counters_key,
-				.key_len = sizeof counters_key - 1, .body = b.data, .body_len = b.len};
+	struct store_row row = {.table = STORE_META,
+				.key = counters_key,
+				.key_len = sizeof counters_key - 1,
+				.body = b.data,
+				.body_len = b.len};
 	TRY(commit_put(c, &row));
 	row.key = domains_key;
 	row.key_len = sizeof domains_key - 1;
@@ -421,8 +430,8 @@ struct err flush_now(struct repository *r)
 	return flush(r, MOST);
 }
 
-// Ten times a second: one device of those that are due, so that nothing waits long behind it; and the
-// store's own log when it has been quiet.
+// Ten times a second: one device of those that are due, so that nothing waits long behind it; and
+// the store's own log when it has been quiet.
 struct err flush_housekeeping(struct repository *r)
 {
 	int64_t now = clock_mono_ns();

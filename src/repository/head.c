@@ -110,7 +110,8 @@ static unsigned kind_of(const struct series *s, const struct batch_value *v, boo
 		return WHOLE;
 	if (same_as_last(s, v))
 		return SAME;
-	return s->type == v->type && (v->type == VALUE_INT || v->type == VALUE_UINT) ? DELTA : WHOLE;
+	return s->type == v->type && (v->type == VALUE_INT || v->type == VALUE_UINT) ? DELTA
+										     : WHOLE;
 }
 
 struct err head_append(struct index *x, struct device *d, struct series *s, uint32_t tick,
@@ -141,7 +142,7 @@ struct err head_append(struct index *x, struct device *d, struct series *s, uint
 	}
 	if (v && kind != SAME)
 		TRY(set_last(d, s, v));
-	s->flags &= (uint8_t)~(SERIES_ABSOLUTE | SERIES_DELETED);
+	s->flags &= (uint8_t) ~(SERIES_ABSOLUTE | SERIES_DELETED);
 	s->flags |= v ? SERIES_LIVE : SERIES_LIVE | SERIES_DELETED;
 	s->time_ns = time_ns;
 	s->revision = d->ticks[tick].revision;

@@ -7,8 +7,8 @@
 #include "repository/series.h"
 
 // The tick for a batch's time; appended when it is a new one. ERR_LIMIT: flush the device first.
-MUST_USE struct err head_tick(struct index *x, struct device *d, int64_t time_ns,
-			      uint64_t revision, uint32_t *tick);
+MUST_USE struct err head_tick(struct index *x, struct device *d, int64_t time_ns, uint64_t revision,
+			      uint32_t *tick);
 // Appends a point and makes it the latest value (unless an earlier time: then only history).
 // value NULL: a deletion. *changed: the latest value is another one now (may be NULL).
 MUST_USE struct err head_append(struct index *x, struct device *d, struct series *s, uint32_t tick,
@@ -18,8 +18,8 @@ void head_points(const struct series *s, struct chunk_point *points);
 // Forgets the device's heads and ticks: they are in chunks now.
 void head_reset(struct index *x, struct device *d);
 // Sets the latest value without history (from a key frame).
-MUST_USE struct err head_restore(struct device *d, struct series *s, int64_t time_ns, uint64_t revision,
-				 const struct batch_value *value);
+MUST_USE struct err head_restore(struct device *d, struct series *s, int64_t time_ns,
+				 uint64_t revision, const struct batch_value *value);
 
 enum {
 	HEAD_POINTS_MAX = 500,
@@ -36,7 +36,8 @@ static inline bool head_full(const struct device *d)
 // Whether a batch of so many records and bytes fits what a chunk can hold.
 static inline bool head_fits(const struct device *d, uint32_t count, size_t bytes)
 {
-	return d->n_ticks + count <= CHUNK_TICKS_MAX && d->most_points + count <= CHUNK_POINTS_MAX &&
+	return d->n_ticks + count <= CHUNK_TICKS_MAX &&
+	       d->most_points + count <= CHUNK_POINTS_MAX &&
 	       d->head_bytes + bytes <= HEAD_BYTES_MAX;
 }
 

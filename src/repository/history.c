@@ -27,7 +27,7 @@ struct reading {
 	struct arena *a, *heads; // heads: reset for each of them, when only the best point stays
 	int64_t from, to;
 	uint32_t series; // 0: all
-	uint64_t after;  // only rows of later commits; 0: all
+	uint64_t after;	 // only rows of later commits; 0: all
 	// either: the best point for each series of the device
 	struct best *best; // by position in d->series
 	// or: a list of one series' points
@@ -156,10 +156,13 @@ static struct err note_key(void *ctx, const struct store_row *row, bool *more)
 
 static struct err read_keys(struct keys *k, enum store_table table)
 {
-	struct cursor c = cursor_over(k->list.len ? k->list.data : (const uint8_t *)"", k->list.len);
+	struct cursor c =
+		cursor_over(k->list.len ? k->list.data : (const uint8_t *)"", k->list.len);
 	while (cursor_left(&c)) {
-		struct store_row row = {.table = table, .domain = k->q->d->domain,
-					.device = k->q->d->number, .key_len = cursor_u8(&c)};
+		struct store_row row = {.table = table,
+					.domain = k->q->d->domain,
+					.device = k->q->d->number,
+					.key_len = cursor_u8(&c)};
 		scoped(arena) struct arena *a = arena_new(STORE_BODY_MAX + 4096);
 		row.key = cursor_take(&c, row.key_len);
 		ENSURE(a && row.key, ERR_LIMIT, "no memory for a row");
@@ -174,9 +177,14 @@ static struct err read_chunks(struct reading *q, int64_t from)
 	uint8_t key[8];
 	key_time(key, from);
 	struct keys k = {.q = q, .list = {.limit = (size_t)64 << 20}};
-	const struct store_scan scan = {.table = STORE_CHUNK, .domain = q->d->domain,
-					.device = q->d->number, .from = key, .from_len = sizeof key,
-					.heads_only = true, .each = note_key, .ctx = &k};
+	const struct store_scan scan = {.table = STORE_CHUNK,
+					.domain = q->d->domain,
+					.device = q->d->number,
+					.from = key,
+					.from_len = sizeof key,
+					.heads_only = true,
+					.each = note_key,
+					.ctx = &k};
 	struct err e = store_scan(q->r->store, &scan);
 	if (e.code == ERR_NONE)
 		e = read_keys(&k, STORE_CHUNK);
@@ -237,9 +245,14 @@ static struct err read_frame(struct reading *q, struct frame_scan *f)
 	uint8_t key[8 + 11];
 	key_time(key, q->to);
 	memset(key + 8, 0xff, sizeof key - 8);
-	const struct store_scan scan = {.table = STORE_STATE, .domain = q->d->domain,
-					.device = q->d->number, .from = key, .from_len = sizeof key,
-					.backward = true, .each = frame_row, .ctx = f};
+	const struct store_scan scan = {.table = STORE_STATE,
+					.domain = q->d->domain,
+					.device = q->d->number,
+					.from = key,
+					.from_len = sizeof key,
+					.backward = true,
+					.each = frame_row,
+					.ctx = f};
 	return store_scan(q->r->store, &scan);
 }
 
@@ -287,9 +300,10 @@ struct err history_state(struct repository *r, struct device *d, int64_t time_ns
 {
 	if (time_ns == INT64_MAX)
 		return state_now(r, d, a, points, n);
-	scoped(arena) struct arena *heads = arena_new(CHUNK_POINTS_MAX * sizeof(struct chunk_point));
-	struct reading q = {.r = r, .d = d, .a = a, .heads = heads, .from = INT64_MIN,
-			    .to = time_ns};
+	scoped(arena) struct arena *heads =
+		arena_new(CHUNK_POINTS_MAX * sizeof(struct chunk_point));
+	struct reading q = {
+		.r = r, .d = d, .a = a, .heads = heads, .from = INT64_MIN, .to = time_ns};
 	ENSURE(heads, ERR_LIMIT, "no memory for the state of %s", d->name);
 	TRY(stored_state(&q));
 	for (uint32_t i = 0; i < d->n_series; i++)

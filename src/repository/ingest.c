@@ -18,7 +18,7 @@
 
 enum {
 	SYNC_BYTES = 4 << 20,
-	TEXT_MAX = 32 << 20,	  // bytes of a device's latest values, what comes included
+	TEXT_MAX = 32 << 20,	 // bytes of a device's latest values, what comes included
 	DELETIONS_MAX = 4 << 20, // series that the deletions of one batch may look at
 };
 
@@ -63,9 +63,8 @@ static struct err add_source(struct repository *r, const Ipc__SeriesItem *item)
 	if (!d || !d->known)
 		return OK; // its batches will be refused; nothing is kept for it
 	size_t n = strlen(item->path);
-	ENSURE(n && n <= BATCH_PATH_MAX, ERR_PEER,
-	       "SERIES %u: a canonical path has 1 to %d bytes", item->number,
-	       BATCH_PATH_MAX);
+	ENSURE(n && n <= BATCH_PATH_MAX, ERR_PEER, "SERIES %u: a canonical path has 1 to %d bytes",
+	       item->number, BATCH_PATH_MAX);
 	s->device = d->number;
 	s->series = index_series_find(&r->index, d->number, item->path, n);
 	if (s->series)
@@ -96,10 +95,10 @@ struct work {
 	struct chain *chain;
 	struct batch_head head;
 	uint8_t hash[BATCH_HASH];
-	bool untold;   // models does not know all its series
-	size_t text;	// bytes of its values
+	bool untold;	  // models does not know all its series
+	size_t text;	  // bytes of its values
 	size_t deletions; // series that they look at
-	uint8_t *copy; // of the message, in the outbox: the FEED
+	uint8_t *copy;	  // of the message, in the outbox: the FEED
 	size_t n;
 	const char *detail; // of a refusal
 };
@@ -112,7 +111,8 @@ static void cover(struct repository *r, struct source *s, const struct device *d
 		bool update = grant_covers(d->grant, f->text, f->len, false);
 		f->cover_known |= bit;
 		f->cover_update |= update ? bit : 0;
-		f->cover_delete |= update || grant_covers(d->grant, f->text, f->len, true) ? bit : 0;
+		f->cover_delete |=
+			update || grant_covers(d->grant, f->text, f->len, true) ? bit : 0;
 	}
 	s->epoch = d->grant_epoch;
 	s->update = f->cover_update & bit;
@@ -197,7 +197,7 @@ static const char *refuse_early(struct repository *r, struct work *w, uint64_t *
 	if (!d->grant && !sabotaged("grant"))
 		return "collection-outside-grant"; // X.2011 8.3.1-2
 	w->chain = chain_find(d, w->head.key_id);
-	if (sabotaged("batch-proof"))
+	if (sabotaged("batch-proof") || sabotaged("replay"))
 		return NULL;
 	if (w->head.flags & BATCH_SIGNED)
 		return chain_place(w->chain, &w->head, clock_wall_ns(), expected);
@@ -300,8 +300,11 @@ static struct err queue(struct repository *r, const struct work *w, size_t feed)
 		r->cap_out = cap;
 	}
 	struct outgoing *o = &r->out[r->n_out++];
-	*o = (struct outgoing){.device = w->d->number, .seq = w->head.seq, .feed = feed,
-			       .feed_len = w->n, .told = w->untold ? 0 : r->feed_life};
+	*o = (struct outgoing){.device = w->d->number,
+			       .seq = w->head.seq,
+			       .feed = feed,
+			       .feed_len = w->n,
+			       .told = w->untold ? 0 : r->feed_life};
 	memcpy(o->key_id, w->head.key_id, BATCH_KEY_ID);
 	return OK;
 }

@@ -10,10 +10,15 @@
 static struct err keep_proof(struct repository *r, struct device *d, const struct batch_head *head,
 			     const uint8_t hash[BATCH_HASH], uint64_t grant)
 {
-	struct proof p = {.revision = head->revision, .seq = head->seq, .grant = grant,
-			  .received_ns = head->received_ns, .count = head->count,
-			  .flags = head->flags, .algorithm = head->algorithm,
-			  .signature = head->signature, .signature_len = head->signature_len};
+	struct proof p = {.revision = head->revision,
+			  .seq = head->seq,
+			  .grant = grant,
+			  .received_ns = head->received_ns,
+			  .count = head->count,
+			  .flags = head->flags,
+			  .algorithm = head->algorithm,
+			  .signature = head->signature,
+			  .signature_len = head->signature_len};
 	memcpy(p.key_id, head->key_id, BATCH_KEY_ID);
 	memcpy(p.hash, hash, BATCH_HASH);
 	size_t cap = d->proofs.cap;

@@ -94,7 +94,8 @@ struct err journal_open(int folder, struct data_keys *k, struct journal **out)
 	j->folder = dup(folder);
 	uint64_t *numbers = NULL;
 	size_t n = 0;
-	struct err e = j->folder < 0 ? err_system("journal folder") : journal_list(folder, &numbers, &n);
+	struct err e =
+		j->folder < 0 ? err_system("journal folder") : journal_list(folder, &numbers, &n);
 	for (size_t i = 0; i < n && e.code == ERR_NONE; i++) {
 		struct stat st;
 		char name[JOURNAL_NAME];
@@ -287,8 +288,8 @@ struct err journal_remove_below(struct journal *j, uint64_t number)
 			continue; // a number that was never used
 		if (unlinkat(j->folder, name, 0))
 			return err_system("journal: %s not removed", name);
-		j->old_bytes -= (uint64_t)st.st_size < j->old_bytes ? (uint64_t)st.st_size
-								    : j->old_bytes;
+		j->old_bytes -=
+			(uint64_t)st.st_size < j->old_bytes ? (uint64_t)st.st_size : j->old_bytes;
 		any = true;
 	}
 	if (any && fsync(j->folder))

@@ -3,7 +3,7 @@
 // in memory; journal_sync seals what has come since the last call as one frame, writes it and
 // fdatasyncs once (group commit). A segment is one file under a data key of its own, written in one
 // life of the process; a start always begins a new one. Segments go when all they hold is in the
-// store. docs/gemel-store.5. X.2011 8.3.1-1 (reliability). Used by repository.
+// store. docs/man/gemel-store.5. X.2011 8.3.1-1 (reliability). Used by repository.
 #pragma once
 
 #include "repository/data_keys.h"
@@ -14,7 +14,8 @@ enum journal_kind {
 	JOURNAL_LEDGER = 3, // u64 index, then as in a ledger row
 	JOURNAL_DEVICE = 4, // u32 number, u32 domain, then as its row: what is known of a device
 	JOURNAL_END = 5,    // the segment was closed in good order
-	JOURNAL_BEGIN = 6,  // first of each segment: u64 the one before, u64 where that one's frames end
+	JOURNAL_BEGIN =
+		6, // first of each segment: u64 the one before, u64 where that one's frames end
 };
 
 enum { JOURNAL_SEGMENT_BYTES = 64 << 20, JOURNAL_FRAME_MAX = 64 << 20 };
@@ -46,7 +47,8 @@ MUST_USE struct err journal_remove_below(struct journal *j, uint64_t number);
 // What replay found, besides records.
 struct journal_damage {
 	uint64_t segment, offset, bytes;
-	bool torn; // the unfinished end of the last segment: never acknowledged, unless it was altered
+	bool torn; // the unfinished end of the last segment: never acknowledged, unless it was
+		   // altered
 	const char *what;
 };
 struct journal_reader {
@@ -56,12 +58,13 @@ struct journal_reader {
 	void (*damage)(void *ctx, const struct journal_damage *d);
 	void *ctx;
 };
-// BEGIN and END are kept to itself: a segment that a crash has cut is whole when the next one, made by
-// the start that read it, names the same end. Reads all segments in order and goes on after damage with the next segment (frames behind a
-// damaged one are tried as well). Errors are those of the disk or of `record`.
+// BEGIN and END are kept to itself: a segment that a crash has cut is whole when the next one, made
+// by the start that read it, names the same end. Reads all segments in order and goes on after
+// damage with the next segment (frames behind a damaged one are tried as well). Errors are those of
+// the disk or of `record`.
 MUST_USE struct err journal_replay(struct journal *j, const struct journal_reader *r);
-// The same for one segment: the first with a number of *number or above (0: the first of all), which
-// becomes the one to go on with. *done: there was none.
+// The same for one segment: the first with a number of *number or above (0: the first of all),
+// which becomes the one to go on with. *done: there was none.
 MUST_USE struct err journal_replay_next(struct journal *j, uint64_t *number,
 					const struct journal_reader *r, bool *done);
 // Decodes the records of one opened frame (also for tests and fuzzing).

@@ -47,7 +47,8 @@ static void damage(struct replay *p, uint64_t offset, uint64_t bytes, bool torn,
 
 // What is known of a segment's end, when it is not known to be good: told now, or when the next
 // segment does not vouch for it.
-static void settle_cut(struct journal *j, const struct journal_reader *r, uint64_t before, uint64_t end)
+static void settle_cut(struct journal *j, const struct journal_reader *r, uint64_t before,
+		       uint64_t end)
 {
 	struct journal_damage d = j->cut, none = j->headless;
 	j->cut.segment = j->headless.segment = 0;
@@ -155,7 +156,8 @@ static struct err read_frames(struct replay *p)
 		TRY(read_frame(p, &offset, counter, &ok));
 		if (ok) {
 			if (bad_at)
-				damage(p, bad_at, at - bad_at, false, "altered: does not open under its key");
+				damage(p, bad_at, at - bad_at, false,
+				       "altered: does not open under its key");
 			bad_at = 0;
 			continue;
 		}
@@ -171,7 +173,8 @@ static struct err read_frames(struct replay *p)
 static struct err replay_segment(struct replay *p)
 {
 	char name[JOURNAL_NAME];
-	int scoped(fd) fd = openat(p->j->folder, journal_name(p->number, name), O_RDONLY | O_CLOEXEC);
+	int scoped(fd) fd =
+		openat(p->j->folder, journal_name(p->number, name), O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st))
 		return err_system("journal: %s", name);

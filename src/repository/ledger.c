@@ -61,8 +61,8 @@ static struct err make_body(const char *kind, const char *subject, const char *a
 	json_t *inner = json_loadb(json, json_len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &bad);
 	ENSURE(inner, ERR_USAGE, "a ledger body is JSON: %s", bad.text);
 	char time[CLOCK_TEXT_MAX];
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o}", "kind", kind, "subject", subject, "actor",
-			      actor, "time", clock_format(time_ns, time), "body", inner);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o}", "kind", kind, "subject", subject,
+			      "actor", actor, "time", clock_format(time_ns, time), "body", inner);
 	*out = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(o);
 	ENSURE(*out, ERR_USAGE, "a ledger entry's texts are UTF-8");
@@ -113,8 +113,8 @@ static struct err keep(struct ledger *l, struct ledger_entry *e, uint64_t segmen
 	return OK;
 }
 
-static struct err append(struct ledger *l, const char *kind, const char *subject,
-			 const char *actor, const char *json, size_t json_len, uint64_t *index)
+static struct err append(struct ledger *l, const char *kind, const char *subject, const char *actor,
+			 const char *json, size_t json_len, uint64_t *index)
 {
 	size_t n = strlen(kind);
 	ENSURE(n && n <= LEDGER_KIND_MAX, ERR_USAGE, "a ledger kind has 1 to %d bytes",
@@ -125,8 +125,8 @@ static struct err append(struct ledger *l, const char *kind, const char *subject
 	TRY(make_body(kind, subject, actor, json, json_len, e.time_ns, &body));
 	e.body = (const uint8_t *)body;
 	e.body_len = strlen(body);
-	ENSURE(e.body_len <= LEDGER_BODY_MAX, ERR_LIMIT,
-	       "a ledger entry of %zu bytes; at most %d", e.body_len, LEDGER_BODY_MAX);
+	ENSURE(e.body_len <= LEDGER_BODY_MAX, ERR_LIMIT, "a ledger entry of %zu bytes; at most %d",
+	       e.body_len, LEDGER_BODY_MAX);
 	TRY(random_bytes(e.salt, sizeof e.salt));
 	uint8_t number[8];
 	key_be64(number, e.index);
@@ -241,8 +241,10 @@ struct err ledger_flush(struct ledger *l, struct commit *c)
 		key_be64(key, l->stored + first);
 		int64_t now = clock_wall_ns();
 		struct sealer s;
-		struct row_info info = {.class = CLASS_CONFIDENTIAL, .n = (uint32_t)(at - first),
-					.t0 = now, .t1 = now};
+		struct row_info info = {.class = CLASS_CONFIDENTIAL,
+					.n = (uint32_t)(at - first),
+					.t0 = now,
+					.t1 = now};
 		struct err e = sealer_open(&s, c, 0, 0, CLASS_CONFIDENTIAL, now);
 		if (e.code == ERR_NONE)
 			e = sealer_put(&s, c, STORE_LEDGER, key, sizeof key, &info,
@@ -335,8 +337,12 @@ static struct err load_group(struct ledger *l, uint64_t index)
 	uint8_t key[8];
 	key_be64(key, index);
 	struct found f = {.l = l};
-	const struct store_scan scan = {.table = STORE_LEDGER, .from = key, .from_len = sizeof key,
-					.backward = true, .each = open_group, .ctx = &f};
+	const struct store_scan scan = {.table = STORE_LEDGER,
+					.from = key,
+					.from_len = sizeof key,
+					.backward = true,
+					.each = open_group,
+					.ctx = &f};
 	l->group_n = 0;
 	TRY(store_scan(l->r->store, &scan));
 	if (!f.any || index - l->group_first >= l->group_n) {

@@ -43,7 +43,8 @@ MUST_USE struct err ledger_synced(struct ledger *l); // the journal has been syn
 MUST_USE struct err ledger_replay(struct ledger *l, uint64_t segment, const uint8_t *bytes,
 				  size_t n); // a journal record, at start
 
-// Into the store: all entries that are not there, as rows of `c`; then, when it is durable, flushed.
+// Into the store: all entries that are not there, as rows of `c`; then, when it is durable,
+// flushed.
 MUST_USE struct err ledger_flush(struct ledger *l, struct commit *c);
 void ledger_flushed(struct ledger *l);
 uint64_t ledger_oldest_segment(const struct ledger *l); // of the journal; 0: none is needed
@@ -70,7 +71,7 @@ MUST_USE struct err ledger_check_tiles(struct ledger *l, struct tiles_check *at,
 // Left-over partial tiles, which are served as long as they are there.
 MUST_USE struct err ledger_check_partials(struct ledger *l);
 void ledger_keys(struct ledger *l, const uint8_t public_key[32]); // the checkpoint key
-MUST_USE struct err ledger_tick(struct ledger *l);                // sign, publish, ask witnesses
+MUST_USE struct err ledger_tick(struct ledger *l);		  // sign, publish, ask witnesses
 MUST_USE struct err ledger_signed(struct ledger *l, const struct ipc_message *m);
 void ledger_peer_gone(struct ledger *l, enum process_id peer); // what was asked of it is forgotten
 MUST_USE struct err ledger_witnessed(struct ledger *l, const struct ipc_message *m);

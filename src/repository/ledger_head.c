@@ -79,8 +79,8 @@ static struct err check_signatures(const char *keys, const struct buf *checkpoin
 	return OK;
 }
 
-// `keys` is written after the first checkpoint: a checkpoint without it was cut off there (or it was
-// taken away, which only a copy without its process minds), it without a checkpoint never is.
+// `keys` is written after the first checkpoint: a checkpoint without it was cut off there (or it
+// was taken away, which only a copy without its process minds), it without a checkpoint never is.
 struct err ledger_head_signatures(struct ledger *l, const struct buf *note, struct checkpoint *out)
 {
 	scoped(buf) struct buf keys = {.limit = NOTE_MAX};
@@ -101,8 +101,8 @@ struct err ledger_head_check(struct ledger *l)
 	struct err e = tiles_fetch_folder(&l->folder, "checkpoint", &note);
 	if (e.code == ERR_NOT_FOUND && !l->head.size)
 		return OK;
-	ENSURE(e.code != ERR_NOT_FOUND, ERR_CORRUPT, "the checkpoint of %" PRIu64 " entries is missing",
-	       l->head.size);
+	ENSURE(e.code != ERR_NOT_FOUND, ERR_CORRUPT,
+	       "the checkpoint of %" PRIu64 " entries is missing", l->head.size);
 	TRY(e);
 	TRY(ledger_head_signatures(l, &note, &c));
 	ENSURE(c.size == l->head.size && merkle_equal(&c.root, &l->head.root), ERR_CORRUPT,
@@ -245,7 +245,8 @@ struct err ledger_signed(struct ledger *l, const struct ipc_message *msg)
 		return OK; // given up meanwhile
 	l->sign_id = 0;
 	if (*m->error || m->signature.len != NOTE_SIGNATURE)
-		e = err_make(ERR_PEER, "%s", *m->error ? m->error : "a signature of another length");
+		e = err_make(ERR_PEER, "%s",
+			     *m->error ? m->error : "a signature of another length");
 	else
 		e = adopt(l, m->signature.data);
 	if (e.code == ERR_CONFLICT) { // another writer, or tiles of another history

@@ -26,13 +26,13 @@ enum { LEDGER_WITNESSES_MAX = 16 };
 struct ledger_witness {
 	const char *name; // in the configuration
 	struct note_key key;
-	uint64_t size; // of what it has seen, as far as we know
-	uint64_t ask;  // id of the question under way; 0: none
-	unsigned tries;	// of this round
+	uint64_t size;			     // of what it has seen, as far as we know
+	uint64_t ask;			     // id of the question under way; 0: none
+	unsigned tries;			     // of this round
 	int64_t asked_ns, again_ns, wait_ns; // wait_ns: doubles with each failure
-	int64_t last_ns; // of its last good cosignature, wall time
-	bool signed_;	 // in this round
-	char why[160];	 // it last failed; "" when it did not
+	int64_t last_ns;		     // of its last good cosignature, wall time
+	bool signed_;			     // in this round
+	char why[160];			     // it last failed; "" when it did not
 };
 
 // A note that is handed out, as text.
@@ -44,8 +44,8 @@ struct ledger_served {
 struct ledger {
 	struct repository *r;
 	int folder;
-	bool broken;	// shortened or forked: nothing is added any more
-	char why[400];	// in words
+	bool broken;   // shortened or forked: nothing is added any more
+	char why[400]; // in words
 	// entries
 	uint64_t size, synced, stored; // stored: in the store
 	struct ledger_waiting *waiting;

@@ -34,8 +34,11 @@ static struct err last_row(void *ctx, const struct store_row *row, bool *more)
 
 static struct err read_stored(struct ledger *l)
 {
-	const struct store_scan scan = {.table = STORE_LEDGER, .backward = true, .heads_only = true,
-					.each = last_row, .ctx = l};
+	const struct store_scan scan = {.table = STORE_LEDGER,
+					.backward = true,
+					.heads_only = true,
+					.each = last_row,
+					.ctx = l};
 	struct err e = store_scan(l->r->store, &scan);
 	l->size = l->synced = l->stored;
 	return e;
@@ -295,7 +298,8 @@ struct err ledger_check_partials(struct ledger *l)
 	for (int level = TILES_ENTRIES; size && e.code == ERR_NONE; level++) {
 		char path[TILES_PATH_MAX];
 		uint64_t count = level > 0 ? size >> (MERKLE_STRIDE * level) : size;
-		struct tiles_name now = {level, count / TILES_WIDTH, (unsigned)(count % TILES_WIDTH)};
+		struct tiles_name now = {level, count / TILES_WIDTH,
+					 (unsigned)(count % TILES_WIDTH)};
 		if (!count || level == MERKLE_STRIDE)
 			break;
 		if (!now.width)
@@ -321,7 +325,8 @@ uint64_t ledger_signed_size(const struct ledger *l)
 struct err ledger_tile(struct ledger *l, const char *path, struct buf *out)
 {
 	struct tiles_name t;
-	ENSURE(tiles_path_parse(path, &t), ERR_NOT_FOUND, "\"%.100s\" is not the name of a tile", path);
+	ENSURE(tiles_path_parse(path, &t), ERR_NOT_FOUND, "\"%.100s\" is not the name of a tile",
+	       path);
 	uint64_t have = l->tiles ? tiles_published(l->tiles) : 0;
 	for (int level = 0; level < t.level; level++)
 		have /= TILES_WIDTH;
@@ -345,7 +350,8 @@ struct err ledger_proof(struct ledger *l, uint64_t index, struct buf *out)
 	       "entry %" PRIu64 " is not under a signed checkpoint yet", index);
 	TRY(note_parse((const char *)s->text.data, s->text.len, &n));
 	TRY(checkpoint_parse(n.text, n.text_len, &c));
-	struct tlog_proof p = {.index = index, .checkpoint = (const char *)s->text.data,
+	struct tlog_proof p = {.index = index,
+			       .checkpoint = (const char *)s->text.data,
 			       .checkpoint_len = s->text.len};
 	TRY(tiles_prove(l->reader, &c, index, &p.path));
 	tlog_proof_format(&p, out);

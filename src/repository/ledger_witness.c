@@ -34,7 +34,8 @@ struct err ledger_witness_open(struct ledger *l)
 			e = err_make(ERR_USAGE, "the key is not one for cosignatures (type %d)",
 				     NOTE_COSIGNATURE);
 		if (e.code != ERR_NONE)
-			return err_within(err_make(ERR_USAGE, "%s", e.text), "witness %s", w[i].name);
+			return err_within(err_make(ERR_USAGE, "%s", e.text), "witness %s",
+					  w[i].name);
 		at->name = w[i].name;
 		l->n_witnesses++;
 	}
@@ -97,7 +98,7 @@ static void failed(struct ledger *l, struct ledger_witness *w, const char *why)
 {
 	bool news = !*w->why;
 	w->ask = 0;
-	w->wait_ns = w->wait_ns * 2 < again_least ? again_least
+	w->wait_ns = w->wait_ns * 2 < again_least  ? again_least
 		     : w->wait_ns * 2 > again_most ? again_most
 						   : w->wait_ns * 2;
 	w->again_ns = clock_mono_ns() + w->wait_ns;
@@ -110,7 +111,8 @@ static void failed(struct ledger *l, struct ledger_witness *w, const char *why)
 
 static struct err ask(struct ledger *l, struct ledger_witness *w)
 {
-	struct witness_request q = {.old = w->size, .checkpoint = (const char *)l->head_note.data,
+	struct witness_request q = {.old = w->size,
+				    .checkpoint = (const char *)l->head_note.data,
 				    .checkpoint_len = l->log_note_len};
 	struct merkle_source source = tiles_source(l->reader);
 	scoped(buf) struct buf body = {.limit = REQUEST_MAX};

@@ -10,6 +10,6 @@ MUST_USE struct err ledger_witness_open(struct ledger *l); // from the configura
 // Which of them have cosigned the note that was found at the start.
 void ledger_witness_known(struct ledger *l, const struct note *note);
 MUST_USE struct err ledger_witness_round(struct ledger *l); // there is a new head: ask
-void ledger_witness_tick(struct ledger *l);		     // give up what takes too long, ask again
-bool ledger_witness_waiting(const struct ledger *l);	     // an answer may come any moment
-void ledger_witness_forget(struct ledger *l);		     // northbound is away
+void ledger_witness_tick(struct ledger *l);	     // give up what takes too long, ask again
+bool ledger_witness_waiting(const struct ledger *l); // an answer may come any moment
+void ledger_witness_forget(struct ledger *l);	     // northbound is away

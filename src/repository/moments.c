@@ -88,7 +88,8 @@ static void slice(evutil_socket_t fd, short what, void *ctx)
 	while (p->n && clock_mono_ns() < until) {
 		struct moment *m = &p->list[0];
 		struct device *d = index_device(&r->index, m->next++);
-		if (r->p->peers[PROCESS_MODELS] && ipc_backlog(r->p->peers[PROCESS_MODELS]) > FEED_SLICE) {
+		if (r->p->peers[PROCESS_MODELS] &&
+		    ipc_backlog(r->p->peers[PROCESS_MODELS]) > FEED_SLICE) {
 			m->next--;
 			break; // it has enough to read
 		}

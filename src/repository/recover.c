@@ -17,8 +17,8 @@
 static struct err get_meta(struct repository *r, const char *key, struct arena *a,
 			   struct store_row *row)
 {
-	*row = (struct store_row){.table = STORE_META, .key = (const uint8_t *)key,
-				  .key_len = strlen(key)};
+	*row = (struct store_row){
+		.table = STORE_META, .key = (const uint8_t *)key, .key_len = strlen(key)};
 	return store_get(r->store, row, a);
 }
 
@@ -57,8 +57,10 @@ static struct err last_manifest(void *ctx, const struct store_row *row, bool *mo
 
 static struct err read_version(struct repository *r)
 {
-	const struct store_scan scan = {.table = STORE_MANIFEST, .backward = true,
-					.each = last_manifest, .ctx = &r->commit_version,
+	const struct store_scan scan = {.table = STORE_MANIFEST,
+					.backward = true,
+					.each = last_manifest,
+					.ctx = &r->commit_version,
 					.heads_only = true};
 	return store_scan(r->store, &scan);
 }
@@ -130,8 +132,8 @@ static struct err each_series(void *ctx, const struct store_row *row, bool *more
 
 static struct err read_devices(struct repository *r)
 {
-	struct store_scan scan = {.table = STORE_DEVICE, .all_devices = true, .each = each_device,
-				  .ctx = r};
+	struct store_scan scan = {
+		.table = STORE_DEVICE, .all_devices = true, .each = each_device, .ctx = r};
 	TRY(store_scan(r->store, &scan));
 	scan.table = STORE_SERIES;
 	scan.each = each_series;
@@ -178,8 +180,8 @@ static struct err each_record(void *ctx, uint64_t segment, enum journal_kind kin
 		e = replay_device(r, &c);
 		break;
 	default:
-		e = err_make(ERR_CORRUPT, "a record of kind %d; this program knows 1 to %d", (int)kind,
-			     JOURNAL_END);
+		e = err_make(ERR_CORRUPT, "a record of kind %d; this program knows 1 to %d",
+			     (int)kind, JOURNAL_END);
 	}
 	if (e.code == ERR_CORRUPT || e.code == ERR_PEER) {
 		char name[64];
@@ -196,7 +198,8 @@ static void each_damage(void *ctx, const struct journal_damage *d)
 	char name[96];
 	snprintf(name, sizeof name, "journal segment %llx at byte %llu",
 		 (unsigned long long)d->segment, (unsigned long long)d->offset);
-	if (d->torn) // an attacker could make it look so, hence told; the chains show what is missing
+	if (d->torn) // an attacker could make it look so, hence told; the chains show what is
+		     // missing
 		repository_notice(r, "cut", name, d->what);
 	else
 		repository_alert(r, "altered", name, d->what);
@@ -239,8 +242,9 @@ static struct err bind_last_commit(struct repository *r)
 		if (version < r->commit_version)
 			break;
 		if (version > r->commit_version) {
-			repository_alert(r, "missing", "store",
-					 "the ledger knows a later commit: the store was rolled back");
+			repository_alert(
+				r, "missing", "store",
+				"the ledger knows a later commit: the store was rolled back");
 			r->read_only = true;
 		}
 		return OK;
@@ -302,7 +306,8 @@ struct err repository_recover(struct repository *r)
 		return OK;
 	TRY(bind_last_commit(r));
 	char json[200];
-	snprintf(json, sizeof json, "{\"devices\":%u,\"series\":%u,\"revision\":%llu,\"damaged\":%s}",
+	snprintf(json, sizeof json,
+		 "{\"devices\":%u,\"series\":%u,\"revision\":%llu,\"damaged\":%s}",
 		 r->index.n_devices, r->index.n_series, (unsigned long long)r->revision,
 		 r->damaged ? "true" : "false");
 	TRY(ledger_note(r->ledger, "repository.started", "repository", "repository", json));

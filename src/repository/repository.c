@@ -46,7 +46,8 @@ static void metrics(struct repository *r)
 		{"gemel_repository_refused_total", (double)c->refused, true, "batches refused"},
 		{"gemel_repository_syncs_total", (double)c->syncs, true, "syncs of the journal"},
 		{"gemel_repository_reads_total", (double)c->reads, true, "answers with data"},
-		{"gemel_repository_commits_total", (double)c->commits, true, "commits of the store"},
+		{"gemel_repository_commits_total", (double)c->commits, true,
+		 "commits of the store"},
 		{"gemel_repository_chunk_points_total", (double)c->chunk_points, true,
 		 "points written into chunks"},
 		{"gemel_repository_chunk_bytes_total", (double)c->chunk_bytes, true,
@@ -61,12 +62,14 @@ static void metrics(struct repository *r)
 		 "bytes of the journal"},
 		{"gemel_repository_damaged", r->damaged, false,
 		 "1: something stored is not what it was"},
-		{"gemel_ledger_entries", (double)ledger_size(r->ledger), false, "entries of the ledger"},
-		{"gemel_ledger_checkpoint_entries", (double)ledger_checkpoint_size(r->ledger), false,
-		 "entries under the signed head"},
+		{"gemel_ledger_entries", (double)ledger_size(r->ledger), false,
+		 "entries of the ledger"},
+		{"gemel_ledger_checkpoint_entries", (double)ledger_checkpoint_size(r->ledger),
+		 false, "entries under the signed head"},
 	};
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-		process_metric(r->p, list[i].name, "", list[i].value, list[i].counter, list[i].help);
+		process_metric(r->p, list[i].name, "", list[i].value, list[i].counter,
+			       list[i].help);
 }
 
 // What comes once a second.
@@ -283,18 +286,24 @@ static void stop(struct process *p)
 }
 
 static const struct process_handler handlers[] = {
-	{IPC_DEVICE_STATE, on_device_state}, {IPC_SERIES, on_series},
-	{IPC_BATCH, on_batch},		     {IPC_FEED_ACK, on_feed_ack},
-	{IPC_STATE_AT, on_state_at},	     {IPC_RECORD, on_record},
-	{IPC_KEY_SIGNED, on_key_signed},     {IPC_KEY_PUBLIC, on_key_public},
-	{IPC_POLICY, on_policy},	     {IPC_WITNESS_ANSWER, on_witness_answer},
-	{IPC_API_REQUEST, on_api_request},   {IPC_API_CANCEL, on_api_cancel},
+	{IPC_DEVICE_STATE, on_device_state},
+	{IPC_SERIES, on_series},
+	{IPC_BATCH, on_batch},
+	{IPC_FEED_ACK, on_feed_ack},
+	{IPC_STATE_AT, on_state_at},
+	{IPC_RECORD, on_record},
+	{IPC_KEY_SIGNED, on_key_signed},
+	{IPC_KEY_PUBLIC, on_key_public},
+	{IPC_POLICY, on_policy},
+	{IPC_WITNESS_ANSWER, on_witness_answer},
+	{IPC_API_REQUEST, on_api_request},
+	{IPC_API_CANCEL, on_api_cancel},
 };
 
 // Files within its own state folder only: Landlock sees to that.
 static const char *const syscalls[] = {
-	"openat",    "newfstatat", "pread64", "pwrite64", "ftruncate", "fsync",	 "fdatasync",
-	"getdents64", "unlinkat",  "unlink",  "mkdirat", "linkat",	 "renameat",  NULL,
+	"openat",     "newfstatat", "pread64", "pwrite64", "ftruncate", "fsync",    "fdatasync",
+	"getdents64", "unlinkat",   "unlink",  "mkdirat",  "linkat",	"renameat", NULL,
 };
 
 const struct process_part repository_part = {

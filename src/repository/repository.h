@@ -21,8 +21,8 @@ extern const struct process_part repository_part;
 // Telemetry's number for a path, on its present channel.
 struct source {
 	uint32_t device, series; // series 0: over the device's quota
-	uint32_t epoch;          // of the grant that the flags are of
-	bool update, deletion;   // covered
+	uint32_t epoch;		 // of the grant that the flags are of
+	bool update, deletion;	 // covered
 };
 enum { SOURCES_MAX = 1 << 23 };
 
@@ -61,7 +61,7 @@ struct repository {
 	// counters that survive
 	uint64_t revision, commit_version, last_grant;
 	uint64_t signed_ledger; // size of the head that the store remembers
-	struct buf domains; // names by number, each ended by a newline; 0 is ""
+	struct buf domains;	// names by number, each ended by a newline; 0 is ""
 	// telemetry's numbers
 	struct source *sources;
 	uint32_t n_sources;
@@ -74,10 +74,10 @@ struct repository {
 	size_t n_out, cap_out;
 	struct event *sync_event, *tick_event, *verify_event;
 	// feed
-	bool models_fed; // its snapshot is complete: live feeds follow
-	unsigned feed_life; // counts models' channels, from 1
-	bool paused;     // telemetry, for models' sake
-	bool feed_lost;  // models was sent less than it must know
+	bool models_fed;	// its snapshot is complete: live feeds follow
+	unsigned feed_life;	// counts models' channels, from 1
+	bool paused;		// telemetry, for models' sake
+	bool feed_lost;		// models was sent less than it must know
 	uint32_t next_snapshot; // device whose state is sent next; 0: none
 	// policy
 	struct access_policy *policy;
@@ -85,13 +85,13 @@ struct repository {
 	uint8_t policy_key[32], ticket_key[32];
 	bool have_keys;
 	// health
-	bool recovering;   // what is to be told waits in `held`
+	bool recovering; // what is to be told waits in `held`
 	struct held_note *held;
 	size_t n_held, more_held;
-	bool damaged;      // something stored is not what it was
-	char why[200];     // in words
-	bool read_only;    // the ledger was shortened or forked: nothing is acknowledged
-	bool offline;      // a copy is being checked: nothing is written
+	bool damaged;		 // something stored is not what it was
+	char why[200];		 // in words
+	bool read_only;		 // the ledger was shortened or forked: nothing is acknowledged
+	bool offline;		 // a copy is being checked: nothing is written
 	verify_report_fn report; // offline: where alerts go
 	void *report_ctx;
 	bool stopping;
@@ -100,7 +100,7 @@ struct repository {
 	int64_t last_checkpoint_ns, last_event_ns, last_second_ns, last_scrub_ns;
 	uint64_t checkpointed; // commits at the last checkpoint of the store
 	uint64_t events_held;
-	struct scrub *scrub; // a verification under way
+	struct scrub *scrub;	 // a verification under way
 	struct moments *moments; // moments that models has asked for
 	struct counters count;
 };
@@ -123,7 +123,7 @@ void repository_alert(struct repository *r, const char *kind, const char *subjec
 void repository_notice(struct repository *r, const char *kind, const char *subject,
 		       const char *why);
 void repository_event_damaged(struct repository *r); // the event of the last alert once more
-void repository_tell_held(struct repository *r); // recovery is over
+void repository_tell_held(struct repository *r);     // recovery is over
 
 // --- devices.c
 MUST_USE struct err devices_state(struct repository *r, const struct ipc_message *m);
@@ -134,14 +134,14 @@ MUST_USE struct err devices_write(const struct repository *r, const struct devic
 MUST_USE struct err devices_read(struct repository *r, uint32_t number, uint32_t domain,
 				 const uint8_t *bytes, size_t n);
 MUST_USE struct err devices_save(struct repository *r, struct device *d); // into the journal
-uint32_t devices_domain(struct repository *r, const char *name); // number
+uint32_t devices_domain(struct repository *r, const char *name);	  // number
 
 // --- ingest.c
 enum access_class ingest_class(struct repository *r, const char *path, size_t n);
 MUST_USE struct err ingest_series(struct repository *r, const struct ipc_message *m);
 MUST_USE struct err ingest_batch(struct repository *r, const uint8_t *bytes, size_t n);
 MUST_USE struct err ingest_sync(struct repository *r); // journal, then publish
-void ingest_schedule(struct repository *r);            // ingest_sync at the end of this turn
+void ingest_schedule(struct repository *r);	       // ingest_sync at the end of this turn
 MUST_USE struct err ingest_replay(struct repository *r, uint64_t segment, const uint8_t *bytes,
 				  size_t n);
 MUST_USE struct err ingest_replay_series(struct repository *r, const uint8_t *bytes, size_t n);
@@ -154,7 +154,7 @@ MUST_USE struct err ingest_apply(struct repository *r, struct device *d,
 MUST_USE struct err flush_all(struct repository *r);
 MUST_USE struct err flush_now(struct repository *r); // some of those that are due
 MUST_USE struct err flush_device_now(struct repository *r, struct device *d);
-bool flush_urgent(const struct repository *r);	     // it cannot wait for the next tick
+bool flush_urgent(const struct repository *r); // it cannot wait for the next tick
 MUST_USE struct err flush_housekeeping(struct repository *r);
 
 // --- feed.c: to models and northbound

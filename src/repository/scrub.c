@@ -86,7 +86,8 @@ static void put_text(json_t *o, const char *name, const char *text)
 
 json_t *scrub_finding_json(const struct verify_finding *f)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s}", "what", f->what, "record", f->record, "text", f->text);
+	json_t *o =
+		json_pack("{s:s, s:s, s:s}", "what", f->what, "record", f->record, "text", f->text);
 	put_text(o, "device", f->device);
 	put_text(o, "path", f->path);
 	if (f->paths > 1)
@@ -113,14 +114,15 @@ static void answer(struct repository *r, const struct waiter *w)
 		if (!*w->device || !*s->found[i].device || !strcmp(w->device, s->found[i].device))
 			json_array_append_new(damaged, scrub_finding_json(&s->found[i]));
 	bool ok = s->totals.findings == 0 || (*w->device && json_array_size(damaged) == 0);
-	json_t *body = json_pack("{s:b, s:o, s:o, s:o, s:I}", "ok", ok, "damaged", damaged, "checked",
-				 scrub_totals_json(&s->totals), "started",
-				 api_time_json(s->started_ns), "took_ms",
-				 (json_int_t)((s->done_ns - s->began_mono) / NS_PER_MS));
+	json_t *body =
+		json_pack("{s:b, s:o, s:o, s:o, s:I}", "ok", ok, "damaged", damaged, "checked",
+			  scrub_totals_json(&s->totals), "started", api_time_json(s->started_ns),
+			  "took_ms", (json_int_t)((s->done_ns - s->began_mono) / NS_PER_MS));
 	if (body)
 		api_stamp(body, s->started_ns, r->revision);
-	struct err e = body ? answer_json(r->p, w->id, 200, body)
-			    : answer_problem(r->p, w->id, err_make(ERR_LIMIT, "no memory"), NULL, NULL);
+	struct err e =
+		body ? answer_json(r->p, w->id, 200, body)
+		     : answer_problem(r->p, w->id, err_make(ERR_LIMIT, "no memory"), NULL, NULL);
 	if (e.code != ERR_NONE && e.code != ERR_BUSY)
 		log_error("answer of a verification: %s", e.text);
 }

@@ -17,7 +17,8 @@ struct err index_init(struct index *x)
 	x->table = calloc(x->table_size, sizeof *x->table);
 	x->names = calloc(x->names_size, sizeof *x->names);
 	x->paths = arena_new((size_t)8 << 30);
-	ENSURE(x->table && x->names && x->facts && x->paths, ERR_LIMIT, "no memory for the index of series");
+	ENSURE(x->table && x->names && x->facts && x->paths, ERR_LIMIT,
+	       "no memory for the index of series");
 	return OK;
 }
 
@@ -267,7 +268,7 @@ static struct err define(struct index *x, uint32_t number, struct device *d, con
 	s->path = f->text;
 	s->path_len = (uint16_t)n;
 	s->device = d->number;
-	s->class = (uint8_t)class;
+	s->class = (uint8_t) class;
 	s->flags = SERIES_ABSOLUTE;
 	*slot(x, d->number, f->text, n) = number;
 	return OK;
@@ -298,14 +299,14 @@ struct err index_series_restore(struct index *x, uint32_t number, struct device 
 {
 	ENSURE(number && number < SERIES_MAX && number <= x->n_series + GAP_MAX && n &&
 		       n <= BATCH_PATH_MAX,
-	       ERR_CORRUPT,
-	       "series %u with a path of %zu bytes cannot be", number, n);
+	       ERR_CORRUPT, "series %u with a path of %zu bytes cannot be", number, n);
 	while (x->n_series < number) {
 		TRY(grow(x));
 		x->n_series++;
 	}
 	const struct series *s = index_series(x, number);
-	ENSURE(!s->path || (s->device == d->number && s->path_len == n && !memcmp(s->path, path, n)),
+	ENSURE(!s->path ||
+		       (s->device == d->number && s->path_len == n && !memcmp(s->path, path, n)),
 	       ERR_CORRUPT, "series %u is defined twice", number);
 	return s->path ? OK : define(x, number, d, path, n, class);
 }
@@ -332,7 +333,8 @@ static int compare_paths(const void *a, const void *b, void *ctx)
 }
 
 // Where `path` stands among the first `n` of the ordered ones, or would.
-static uint32_t position(const struct index *x, const struct device *d, uint32_t n, const char *path)
+static uint32_t position(const struct index *x, const struct device *d, uint32_t n,
+			 const char *path)
 {
 	uint32_t low = 0, high = n;
 	while (low < high) {
@@ -399,7 +401,8 @@ struct err index_under_count(struct index *x, struct device *d, const char *path
 	memcpy(edge, path, n);
 	edge[n] = 0;
 	uint32_t first = position(x, d, d->n_sorted, edge);
-	edge[n] = (char)0xff; // behind everything that begins so: paths are UTF-8, which has no 0xff
+	edge[n] =
+		(char)0xff; // behind everything that begins so: paths are UTF-8, which has no 0xff
 	edge[n + 1] = 0;
 	*count = position(x, d, d->n_sorted, edge) - first;
 	return OK;

@@ -13,18 +13,18 @@
 
 // A path, stored once for all devices that have it, with what is decided by the path alone.
 struct path_facts {
-	uint8_t class;			   // enum access_class
+	uint8_t class; // enum access_class
 	bool class_known;
-	uint8_t cover_known;		   // bit for each grant (grant_number): the two below hold
+	uint8_t cover_known;		    // bit for each grant (grant_number): the two below hold
 	uint8_t cover_update, cover_delete; // grant_covers
 	uint16_t len;
 	char text[]; // NUL-terminated
 };
 
 enum series_flags {
-	SERIES_SAVED = 1,   // its definition is in the journal or the store
-	SERIES_STORED = 2,  // its definition is in the store
-	SERIES_LIVE = 4,    // has a latest value
+	SERIES_SAVED = 1,    // its definition is in the journal or the store
+	SERIES_STORED = 2,   // its definition is in the store
+	SERIES_LIVE = 4,     // has a latest value
 	SERIES_ABSOLUTE = 8, // the head's next point is written whole
 	SERIES_DELETED = 16, // ended by a deletion
 };
@@ -48,7 +48,7 @@ struct series {
 	uint8_t told; // 1: models knows its number
 	uint32_t head_n, head_len, head_cap;
 	uint32_t head_tick; // tick of the last point
-	uint8_t *head;      // owned
+	uint8_t *head;	    // owned
 };
 
 enum { DEVICE_KEYS_MAX = 64 };
@@ -73,11 +73,11 @@ struct device {
 	char name[BATCH_DEVICE_MAX + 1];
 	char state[17], kind[17];
 	char domain_name[65], site[65], role[65];
-	bool known;   // management has told its state, now or before
-	bool changed;    // its row must be written
-	bool journalled; // its definition is in the journal or the store
-	uint64_t revision; // of its last batch
-	uint64_t flushed; // revision up to which its points are in chunks
+	bool known;	      // management has told its state, now or before
+	bool changed;	      // its row must be written
+	bool journalled;      // its definition is in the journal or the store
+	uint64_t revision;    // of its last batch
+	uint64_t flushed;     // revision up to which its points are in chunks
 	struct chain *chains; // owned; chain_add may move them
 	unsigned n_chains, cap_chains;
 	const struct grant *grant; // NULL: nothing may be collected
@@ -88,26 +88,26 @@ struct device {
 	uint32_t n_ticks, cap_ticks;
 	uint64_t tick_revision; // of the last tick
 	size_t head_bytes, head_points;
-	size_t text_bytes; // of its latest values
-	uint32_t most_points;     // of one series
-	uint64_t oldest_segment;  // of the journal, with points not in a chunk; 0: none
-	struct buf proofs;        // of batches not in the store yet, see lineage.h
+	size_t text_bytes;	 // of its latest values
+	uint32_t most_points;	 // of one series
+	uint64_t oldest_segment; // of the journal, with points not in a chunk; 0: none
+	struct buf proofs;	 // of batches not in the store yet, see lineage.h
 	uint32_t n_proofs;
-	uint64_t first_proof;     // revision
-	uint32_t *series;         // its numbers, ascending
+	uint64_t first_proof; // revision
+	uint32_t *series;     // its numbers, ascending
 	uint32_t n_series, cap_series;
-	uint32_t *sorted;         // the same by path; the first n_sorted are in order
+	uint32_t *sorted; // the same by path; the first n_sorted are in order
 	uint32_t n_sorted, cap_sorted;
-	uint32_t stored_series;   // how many definitions are in the store
-	int64_t frame_ns;         // time of the last key frame
-	int64_t last_ns;          // received
+	uint32_t stored_series; // how many definitions are in the store
+	int64_t frame_ns;	// time of the last key frame
+	int64_t last_ns;	// received
 	uint64_t points, batches, refused;
 };
 
 struct index {
-	struct series **blocks; // of 4096
+	struct series **blocks;	       // of 4096
 	uint32_t n_series, cap_blocks; // numbers are 1..n_series
-	struct device **devices; // numbers are 1..n_devices
+	struct device **devices;       // numbers are 1..n_devices
 	uint32_t n_devices, cap_devices;
 	uint32_t *names; // devices by hash of name
 	uint32_t names_size;

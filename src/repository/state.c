@@ -31,7 +31,7 @@ static struct err open_folder(int parent, const char *name, int *out)
 static struct err give_to_owner(int folder)
 {
 	static const char *const names[] = {"root.key", "repository.db", "repository.db-wal",
-					    "journal", "ledger", "ledger/.stage"};
+					    "journal",	"ledger",	 "ledger/.stage"};
 	struct stat st;
 	if (geteuid() != 0)
 		return OK;

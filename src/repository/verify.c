@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Phases: the ledger's tiles, its entries (they name each commit's root), manifests, rows table by
-// table, what no row stood for, journal, the ledger's head. Rows of commits later than the start are passed over: they
-// are checked by the next run.
+// table, what no row stood for, journal, the ledger's head. Rows of commits later than the start
+// are passed over: they are checked by the next run.
 #include "repository/verify.h"
 
 #include "lib/base/clock.h"
@@ -24,15 +24,15 @@ struct verification {
 	struct verify_totals totals;
 	enum phase phase;
 	uint64_t upto, entries; // commits and ledger entries at the start
-	uint64_t at;            // index, version, slot or segment that is next
+	uint64_t at;		// index, version, slot or segment that is next
 	struct tiles_check tiles;
 	bool tiles_bad; // from tiles.bad_first to bad_last
 	enum store_table table;
 	uint8_t key[STORE_KEY_MAX]; // last row seen in this table
 	size_t key_len;
 	uint32_t domain, device;
-	bool within; // key is set
-	unsigned left; // rows of this slice
+	bool within;		     // key is set
+	unsigned left;		     // rows of this slice
 	uint8_t (*roots)[HASH_SIZE]; // by version, from the ledger
 	bool *has_root;
 	struct expectations rows;
@@ -90,7 +90,8 @@ static void say(struct verification *v, struct verify_finding *f, const char *wh
 	if (*f->path && n < (int)sizeof f->text)
 		n += snprintf(f->text + n, sizeof f->text - (size_t)n, ", path %.200s", f->path);
 	if (f->paths > 1 && n < (int)sizeof f->text)
-		n += snprintf(f->text + n, sizeof f->text - (size_t)n, " and %u more", f->paths - 1);
+		n += snprintf(f->text + n, sizeof f->text - (size_t)n, " and %u more",
+			      f->paths - 1);
 	if (*to && n < (int)sizeof f->text)
 		n += snprintf(f->text + n, sizeof f->text - (size_t)n, ", from %s to %s", from, to);
 	if (n < (int)sizeof f->text)
@@ -210,7 +211,8 @@ static struct err step_entries(struct verification *v)
 	return OK;
 }
 
-static struct err read_manifest(struct verification *v, const struct store_row *row, uint64_t version)
+static struct err read_manifest(struct verification *v, const struct store_row *row,
+				uint64_t version)
 {
 	struct cursor c = cursor_over(row->body, row->body_len);
 	scoped(buf) struct buf leaves = {.limit = STORE_BODY_MAX};
@@ -283,8 +285,9 @@ static void check_row(struct verification *v, const struct store_row *row)
 	if (sealed && row_info_read(row, &info).code == ERR_NONE && info.version > v->upto)
 		return; // written since
 	if (!e || e->deleted) {
-		find_row(v, "added", row, e ? "it was deleted, and is here again"
-					    : "no commit put it here: made or moved from elsewhere");
+		find_row(v, "added", row,
+			 e ? "it was deleted, and is here again"
+			   : "no commit put it here: made or moved from elsewhere");
 		return;
 	}
 	e->seen = true;
@@ -325,9 +328,14 @@ static struct err each_row(void *ctx, const struct store_row *row, bool *more)
 
 static struct err step_rows(struct verification *v)
 {
-	const struct store_scan scan = {.table = v->table, .all_devices = true, .domain = v->domain,
-					.device = v->device, .from = v->key, .from_len = v->key_len,
-					.each = each_row, .ctx = v};
+	const struct store_scan scan = {.table = v->table,
+					.all_devices = true,
+					.domain = v->domain,
+					.device = v->device,
+					.from = v->key,
+					.from_len = v->key_len,
+					.each = each_row,
+					.ctx = v};
 	struct err e = store_scan(v->r->store, &scan);
 	if (e.code == ERR_CORRUPT) { // the file's own structure is broken here
 		find(v, "unreadable", store_table_names[v->table], e.text);

@@ -15,11 +15,11 @@ struct verification; // opaque
 struct verify_finding {
 	const char *what; // altered, missing, added, unreadable, cut, forked; static text
 	char record[128]; // chunk, batch, ledger entry 7, journal segment 2 at byte 900 ...
-	char device[65];    // "" when none
-	char path[1100];    // the first of `paths`; "" when none
+	char device[65];  // "" when none
+	char path[1100];  // the first of `paths`; "" when none
 	unsigned paths;
 	int64_t from_ns, to_ns; // 0, 0: unknown
-	char text[512];         // all of it in words
+	char text[512];		// all of it in words
 };
 
 struct verify_totals {
@@ -35,9 +35,9 @@ void verification_free(struct verification *v); // NULL is fine
 MUST_USE struct err verification_step(struct verification *v, unsigned rows, bool *done);
 const struct verify_totals *verification_totals(const struct verification *v);
 
-// The whole check on a *copy* of a repository's state folder, or of gemeld's with it inside (it needs
-// root.key there; the store's own log is brought in, so the copy changes). Everything that was found
-// goes to `report`, which is also counted in totals->findings: 0 means that all is as it was written.
-// Errors: no such folder, no store in it, memory.
+// The whole check on a *copy* of a repository's state folder, or of gemeld's with it inside (it
+// needs root.key there; the store's own log is brought in, so the copy changes). Everything that
+// was found goes to `report`, which is also counted in totals->findings: 0 means that all is as it
+// was written. Errors: no such folder, no store in it, memory.
 MUST_USE struct err repository_verify(const char *folder, verify_report_fn report, void *ctx,
 				      struct verify_totals *totals);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemel-verify-store STATE_DIR [--json]: the complete check of a copy of the state folder, for an
-// operator or an auditor who has the copy and its root key, and no running Gemel. Exit status: 0 all
-// is as it was written, 1 something is not, 2 usage, 3 it could not be opened. X.2011 8.3.3-9.
+// operator or an auditor who has the copy and its root key, and no running Gemel. Exit status: 0
+// all is as it was written, 1 something is not, 2 usage, 3 it could not be opened. X.2011 8.3.3-9.
 #include "repository/verify.h"
 
 #include "lib/base/log.h"

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +90,23 @@ static struct err begin(struct telemetry *t, struct door *d, int fd, struct sour
 					 : enrolment_accept(t, tr, from, text);
 }
 
+// Who waited so long in the backlog that he has gone costs no handshake: after an outage, when all
+// come at once, that would be most of them.
+static bool gone(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
 static void newcomer(struct telemetry *t, struct door *d, int fd, const struct sockaddr *at,
 		     int64_t now)
 {
 	char text[SOURCE_TEXT_MAX];
+	if (gone(fd)) {
+		t->count.handshakes_failed++;
+		close(fd);
+		return;
+	}
 	struct source *from = sources_get(t->acceptor->sources, at, now);
 	if (!welcome(t, from, source_text(at, text), now)) {
 		close(fd);

@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/gnmi/gnmi_fast.h"
 
 #include <stdlib.h>
@@ -312,7 +313,8 @@ static struct err check_proof(const struct device *d, const struct gnmi_proof *p
 static bool sent_again(struct device *d, const struct gnmi_proof *p)
 {
 	struct place *place = collect_place(d, p->key_id);
-	if (d->resuming && p->seq <= place->acked && place->acked - p->seq < RESEND_WINDOW) {
+	if (d->resuming && p->seq <= place->acked && place->acked - p->seq < RESEND_WINDOW &&
+	    !sabotaged("replay")) { // X.2011 8.2.1-4
 		d->t->count.resent++;
 		place->told = false;
 		collect_ack_due(d);

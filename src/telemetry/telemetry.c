@@ -18,7 +18,7 @@ struct telemetry_limits telemetry_limits = {
 	.all_handshakes = {.per_s = 200, .burst = 200},
 	.source_connections = 512,
 	.connections = 8192,
-	.handshakes = 256,
+	.handshakes = 64,
 	.enrolments = 256,
 	.answer_s = 10,
 	.register_s = 120,

@@ -16,12 +16,12 @@ from concurrent import futures
 
 import grpc
 
-from gemellab import gemel, network
+from gemellab import network
 
 import protos
 import wire
-from live import NoLab, hold, words
-from probe import Probe
+from live import HERE, TOP, NoLab, hold
+from probe import Reachable
 
 
 # --- 6-data
@@ -94,10 +94,11 @@ def _in_repository(live, named, purpose):
 def third_parties(live):
     """Programs that are not ours: grpc of Google's as a client of an agent, curl and Prometheus northbound, and
     grpc's server as a device that telemetry dials."""
-    _curl(live)
-    _prometheus(live)
-    _grpc_client(live)
-    _grpc_device(live)
+    with _grpc_device(live) as collected:  # it is dialled meanwhile
+        _curl(live)
+        _prometheus(live)
+        _grpc_client(live)
+        collected()
 
 
 def _curl(live):
@@ -151,28 +152,10 @@ def _prometheus(live):
 
 def _grpc_client(live):
     """An agent whose certificate was given to it by file, on a node of the lab; its client is grpc."""
-    node = live.rogues()[0]
-    p = Probe(live, node, "grpc")
-    address = node.management
-    with tempfile.TemporaryDirectory() as folder:
-        authority = wire.Authority(folder, "an operator's authority")
-        device = authority.issue("device", f"URI:urn:gemel:device:{p.id},DNS:{p.id}", "serverAuth,clientAuth")
-        client = authority.issue("reader", "URI:urn:gemel:role:telemetry-client", "clientAuth")
-        keys = os.path.join(p.state, "keys")
-        os.makedirs(keys, mode=0o700)
-        with open(os.path.join(keys, "identity.pem"), "wb") as f:
-            for name in (device[1], device[0]):
-                with open(name, "rb") as part:
-                    f.write(part.read())
-        shutil.copy(authority.pem, os.path.join(keys, "authority.pem"))
-        p.data.sever()
-        p.start(listen={"address": address, "port": gemel.TELEMETRY})
-        read = lambda name: open(name, "rb").read()  # pylint: disable=consider-using-with
-        credentials = grpc.ssl_channel_credentials(read(authority.pem), read(client[1]), read(client[0]))
-        with wire.Forward(live.lab, network.MANAGEMENT, address, gemel.TELEMETRY) as port:
-            with grpc.secure_channel(f"127.0.0.1:{port}", credentials,
-                                     [("grpc.ssl_target_name_override", p.id)]) as channel:
-                _read_gnmi(live, channel, p)
+    p = Reachable(live, live.rogues()[0], "grpc")
+    client = p.authority.issue("reader", "URI:urn:gemel:role:telemetry-client", "clientAuth")
+    with wire.Forward(live.lab, network.MANAGEMENT, *p.address) as port, p.channel(port, *client) as channel:
+        _read_gnmi(live, channel, p)
     p.stop()
 
 
@@ -220,52 +203,63 @@ def _read_gnmi(live, channel, p):
              on_change_ms=round(took * 1000, 1))
 
 
-def _grpc_device(live):
-    """A gNMI device made with grpc. `targets` of the configuration names it; the lab that runs the tests does."""
-    target = next((t for t in live.conf().get("targets", []) if os.path.exists(t["authority"] + ".key")), None)
-    if not target:
-        live.lacks("a standard device to dial: `targets` of this gemeld names none that could be played here")
-        return
-    node = next(n for n in live.lab.topology.nodes.values() if n.management == target["address"])
-    pb, _ = protos.gnmi()
-    asked, value = queue.Queue(), f"third-party {live.nonce}"
+class _Device:
+    """A gNMI device made with grpc: says two values to whoever subscribes."""
 
-    def subscribe(requests, context):
-        asked.put(next(requests))
-        for path in ([("interfaces",), ("interface", "eth9"), ("state",), ("name",)],
-                     [("system",), ("state",), ("software-version",)]):
-            elems = [pb.PathElem(name=e[0], key={"name": e[1]} if len(e) > 1 else {}) for e in path]
-            n = pb.Notification(timestamp=time.time_ns())
-            n.update.add(path=pb.Path(elem=elems), val=pb.TypedValue(string_val=value))
-            yield pb.SubscribeResponse(update=n)
+    def __init__(self, pb, value, files):
+        self.pb, self.value, self.asked = pb, value, queue.Queue()
+        methods = {
+            "Subscribe": grpc.stream_stream_rpc_method_handler(
+                self.subscribe, pb.SubscribeRequest.FromString, pb.SubscribeResponse.SerializeToString),
+            "Capabilities": grpc.unary_unary_rpc_method_handler(
+                lambda *_: pb.CapabilityResponse(supported_encodings=[2], gNMI_version="0.8.0"),
+                pb.CapabilityRequest.FromString, pb.CapabilityResponse.SerializeToString)}
+        self.server = grpc.server(futures.ThreadPoolExecutor(8))
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("gnmi.gNMI", methods),))
+        keys = []
+        for kind in (".key", ".server"):
+            with open(files + kind, "rb") as f:
+                keys.append(f.read())
+        self.port = self.server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([tuple(keys)]))
+        self.server.start()
+
+    def subscribe(self, requests, context):
+        pb = self.pb
+        self.asked.put(next(requests))
+        path = pb.Path(elem=[pb.PathElem(name=n) for n in ("system", "state", "software-version")])
+        n = pb.Notification(timestamp=time.time_ns())
+        n.update.add(path=path, val=pb.TypedValue(string_val=self.value))
+        yield pb.SubscribeResponse(update=n)
         yield pb.SubscribeResponse(sync_response=True)
         while context.is_active():
             time.sleep(0.1)
 
-    def capabilities(_request, _context):
-        return pb.CapabilityResponse(supported_encodings=[2], gNMI_version="0.8.0")
-    methods = {
-        "Subscribe": grpc.stream_stream_rpc_method_handler(subscribe, pb.SubscribeRequest.FromString,
-                                                           pb.SubscribeResponse.SerializeToString),
-        "Capabilities": grpc.unary_unary_rpc_method_handler(capabilities, pb.CapabilityRequest.FromString,
-                                                            pb.CapabilityResponse.SerializeToString)}
-    server = grpc.server(futures.ThreadPoolExecutor(8))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("gnmi.gNMI", methods),))
-    read = lambda name: open(name, "rb").read()  # pylint: disable=consider-using-with
-    at = target["authority"]
-    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(read(at + ".key"), read(at + ".server"))]))
-    server.start()
-    try:
-        with wire.Forward(live.lab, None, "127.0.0.1", port, at=(node.name, node.management, target["port"])):
-            path = "/system/state/software-version"
-            seen = live.until(f"what {target['device']} says", lambda: (lambda v: v and v["value"] == value and v)(
-                live.value(target["device"], path)), 40, 0.3)
-            lineage = live.admin.get("/v1/data:lineage", device=target["device"], path=path)
+
+@contextlib.contextmanager
+def _grpc_device(live):
+    """`targets` of the configuration names it; the lab that runs the tests does, and has its key beside."""
+    target = next((t for t in live.conf().get("targets", []) if os.path.exists(t["authority"] + ".key")), None)
+    if not target:
+        yield lambda: live.lacks("a standard device that is dialled: `targets` of this gemeld names none that could be "
+                                 "played here")
+        return
+    node = next(n for n in live.lab.topology.nodes.values() if n.management == target["address"])
+    device = _Device(protos.gnmi()[0], f"third-party {live.nonce}", target["authority"])
+    path = "/system/state/software-version"
+
+    def collected():
+        seen = live.until(f"what {target['device']} says", lambda: (lambda v: v and v["value"] == device.value and v)(
+            live.value(target["device"], path)), 45, 0.3)
+        lineage = live.admin.get("/v1/data:lineage", device=target["device"], path=path)
         hold(lineage["source"] == "observed by telemetry", f"source: {lineage['source']}")
+        live.see("a gNMI server made with grpc is dialled and collected from", device=target["device"],
+                 value=seen["value"], subscriptions=len(device.asked.get(timeout=1).subscribe.subscription),
+                 source=lineage["source"])
+    try:
+        with wire.Forward(live.lab, None, "127.0.0.1", device.port, at=(node.name, node.management, target["port"])):
+            yield collected
     finally:
-        server.stop(None)
-    live.see("a gNMI server made with grpc is dialled and collected from", device=target["device"], value=seen["value"],
-             subscriptions=len(asked.get(timeout=1).subscribe.subscription), source=lineage["source"])
+        device.server.stop(None)
 
 
 # --- 6-state
@@ -287,6 +281,7 @@ def state_live(live):
                 return l
         return {}
     console = _console(live)
+    page = _Page(live)
     hold(seen_by(live.admin.get).get("state") == "up", f"{ends}: not up at the start")
     with _events(live) as events:
         live.on_end.callback(lambda: network.set_link(lab, link.a, link.b, True, False))
@@ -295,13 +290,14 @@ def state_live(live):
             lambda l: l.get("state") == "down" and l)(seen_by(live.admin.get)), 10, 0.01)
         api_ms = (time.time_ns() - told) / 1e6
         hold(seen_by(console)["state"] == "down", "the console's own door still says up")
-        event = live.until("an event of the cut", lambda: next(
-            (e for at, e in events if at >= told and "link" in e.get("type", "") and link.a in json.dumps(e)
+        at, event = live.until("an event of the cut", lambda: next(
+            ((at, e) for at, e in events if at >= told and "link" in e.get("type", "") and link.a in json.dumps(e)
              and "down" in json.dumps(e).lower()), None), 10, 0.01)
         port = next(i for i in live.admin.get(f"/v1/devices/{link.a}/state")["interfaces"]
                     if i["name"] == link.a_interface)
         hold(port["admin_status"] == "DOWN" or port["oper_status"] != "UP", f"the port: {port}")
-        page = _page(live, link, "down")
+        shown = page.ask(f"({link.a}.{{1,3}}{link.b}|{link.b}.{{1,3}}{link.a}) down")
+        hold(shown is None or shown.get("summary"), f"the console's page: {shown}")
         network.set_link(lab, link.a, link.b, True, False)
         live.until("the link up again", lambda: seen_by(live.admin.get).get("state") == "up", 15, 0.02)
     _logical_port(live, link.a)
@@ -309,7 +305,7 @@ def state_live(live):
     hold(health["state"] == "production" and all(c["verdict"] == "pass" for c in health["checks"]),
          f"the health of {link.a}: {health['state']}")
     live.see("a cut link: API, console and event", link=down["id"], api_ms=round(api_ms, 1),
-             event=event.get("type"), port=f"{link.a} {port['name']} {port['oper_status']}", page=page)
+             event=event.get("type"), event_ms=round((at - told) / 1e6, 1), port=f"{link.a} {port['name']} {port['oper_status']}", page=shown and shown["summary"])
 
 
 def _logical_port(live, device):
@@ -377,5 +373,31 @@ def _events(live):
         c.close()
 
 
-def _page(live, link, state):
-    return None
+class _Page:
+    """The console in Chromium, where the browser tests' parts are installed; else nothing is said of it."""
+
+    def __init__(self, live):
+        account, phrase, url = live.console_login
+        self.process = None
+        if not shutil.which("node") or not os.path.isdir(os.path.join(TOP, "tests/console/node_modules")):
+            return
+        self.process = subprocess.Popen(["node", os.path.join(HERE, "page.mjs"), url, account], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        live.on_end.callback(self.end)
+        answer = self.ask(phrase)
+        hold(answer.get("ready"), f"the console's page: {answer}")
+
+    def ask(self, line):
+        if not self.process:
+            return None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline() or "{}")
+
+    def end(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -81,7 +81,7 @@ class Client:
         return self.ask(method, target, body)
 
     def post(self, path, body=None, method="POST"):
-        status, answer = self.ask(method, path, body if body is not None else {})
+        status, answer = self.ask(method, path, {} if body is None and method == "POST" else body)
         hold(status // 100 == 2, f"{method} {path}: {status} {words(answer)}")
         return answer
 
@@ -173,6 +173,10 @@ class Live:
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
+    def metric(self, name, label=""):
+        """The sum over what has this name and, in its labels, this text."""
+        return sum(v for k, v in self.metrics().items() if k.split("{")[0] == name and label in k)
+
     # --- ledger
 
     def ledger_size(self):
@@ -222,8 +226,11 @@ class Live:
     def anonymous(self, token=None):
         return Client((self.admin.host, self.admin.port), self.admin.context, token)
 
+    def login_status(self, name, phrase):
+        return self.anonymous().ask("POST", "/v1/sessions", {"account": name, "password": phrase})
+
     def login(self, name, phrase):
-        status, answer = self.anonymous().ask("POST", "/v1/sessions", {"account": name, "password": phrase})
+        status, answer = self.login_status(name, phrase)
         hold(status // 100 == 2, f"{name} cannot log in: {status} {words(answer)}")
         return Client((self.admin.host, self.admin.port), self.admin.context, answer["token"], name)
 

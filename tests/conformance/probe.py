@@ -4,13 +4,15 @@ is done to it harms no device of the network. At the end it is revoked."""
 
 import os
 import shutil
+import tempfile
 
+import grpc
 import yaml
 
 from gemellab import gemel, trust, twin
 
 from live import hold
-from wire import Relay
+from wire import Authority, Relay
 
 
 class Probe:
@@ -122,3 +124,35 @@ class Probe:
         self.data.close()
         self.enrolment.close()
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+class Reachable(Probe):
+    """An agent that was given its certificate by file and is dialled: no twin has a part in it. `authority` is its
+    operator's."""
+
+    def __init__(self, live, node, name):
+        super().__init__(live, node, name)
+        folder = tempfile.mkdtemp(prefix="gemel-conformance-")
+        live.on_end.callback(shutil.rmtree, folder, ignore_errors=True)
+        self.authority = Authority(folder, "an operator's authority")
+        chain, key = self.authority.issue("device", f"URI:urn:gemel:device:{self.id},DNS:{self.id}",
+                                          "serverAuth,clientAuth")
+        keys = os.path.join(self.state, "keys")
+        os.makedirs(keys, mode=0o700)
+        with open(os.path.join(keys, "identity.pem"), "w", encoding="ascii") as f:
+            f.write(read(key) + read(chain))
+        shutil.copy(self.authority.pem, os.path.join(keys, "authority.pem"))
+        self.data.sever()
+        self.address = (node.management, gemel.TELEMETRY)
+        self.start(listen={"address": node.management, "port": gemel.TELEMETRY})
+
+    def channel(self, port, chain, key):
+        """grpc's, over mutual TLS, by a forwarder's port."""
+        credentials = grpc.ssl_channel_credentials(read(self.authority.pem).encode(), read(key).encode(),
+                                                   read(chain).encode())
+        return grpc.secure_channel(f"127.0.0.1:{port}", credentials, [("grpc.ssl_target_name_override", self.id)])
+
+
+def read(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()

@@ -188,6 +188,8 @@ def handshake(connection, ctx, say=PREFACE, wait=4):
             t.sendall(say)
             got = t.recv(9)
             return bool(got), f"{t.version()}, {'answered' if got else 'closed'}"
+    except ssl.SSLEOFError:
+        return False, "closed"
     except ssl.SSLError as e:
         return False, e.reason or str(e)
     except TimeoutError:

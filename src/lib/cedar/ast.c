@@ -7,10 +7,10 @@
 #include <stdlib.h>
 
 const char *const expr_kind_names[] = {
-	"literal", "variable", "slot", "!",  "-",	 "isEmpty",	"&&",	       "||",
-	"if",	   "==",       "<",    "<=", "+",	 "-",		"*",	       "in",
-	"contains", "containsAll", "containsAny", "hasTag", "getTag", ".", "has", "like",
-	"is",	   "set",      "record", "call"};
+	"literal", "variable", "slot",	   "!",		  "-",		 "isEmpty", "&&",
+	"||",	   "if",       "==",	   "<",		  "<=",		 "+",	    "-",
+	"*",	   "in",       "contains", "containsAll", "containsAny", "hasTag",  "getTag",
+	".",	   "has",      "like",	   "is",	  "set",	 "record",  "call"};
 const char *const var_names[4] = {"principal", "action", "resource", "context"};
 
 static struct err begin(struct builder *b, size_t at, enum expr_kind kind, unsigned depth,

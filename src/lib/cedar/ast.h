@@ -46,8 +46,8 @@ struct expr {
 	uint8_t kind; // enum expr_kind
 	uint8_t op;   // enum var, enum fn, or 0 principal / 1 resource for a slot
 	uint16_t depth;
-	uint32_t at; // byte of the source
-	uint32_t n;  // of args
+	uint32_t at;	  // byte of the source
+	uint32_t n;	  // of args
 	uint32_t literal; // of an entity literal: its number in the set
 	uint64_t hash;
 	const struct value *constant; // its value, when it is the same always and no error
@@ -77,11 +77,12 @@ struct expr {
 
 enum scope_op { SCOPE_ANY, SCOPE_EQUAL, SCOPE_IN, SCOPE_IS, SCOPE_IS_IN };
 
-// Of principal or resource. A slot is filled in a link: then `uid` is set and `slot` tells that it was.
+// Of principal or resource. A slot is filled in a link: then `uid` is set and `slot` tells that it
+// was.
 struct scope {
 	enum scope_op op;
 	bool slot;
-	struct cedar_text type;	 // SCOPE_IS, SCOPE_IS_IN
+	struct cedar_text type; // SCOPE_IS, SCOPE_IS_IN
 	const struct expr *uid; // an entity literal; NULL with an open slot
 };
 
@@ -97,7 +98,7 @@ struct annotation {
 
 struct policy {
 	struct cedar_text id, source, template_id;
-	uint32_t at; // byte of the source
+	uint32_t at;	   // byte of the source
 	bool permit, text; // text: from the text form
 	struct scope principal, resource;
 	struct action_scope action;
@@ -109,7 +110,7 @@ struct policy {
 // What policies are made in.
 struct cedar_policies {
 	struct arena *arena;
-	struct cedar_text source; // a copy
+	struct cedar_text source;      // a copy
 	VEC(struct policy *) policies; // static policies and links
 	VEC(struct policy *) templates;
 	VEC(const struct expr *) literals; // the entity literals, each once
@@ -126,7 +127,8 @@ struct builder {
 };
 
 // Makers: ERR_LIMIT past CEDAR_DEPTH_MAX or when memory is out.
-struct err expr_literal(struct builder *b, size_t at, struct value v, const struct expr **out) MUST_USE;
+struct err expr_literal(struct builder *b, size_t at, struct value v,
+			const struct expr **out) MUST_USE;
 struct err expr_entity(struct builder *b, size_t at, struct cedar_text type, struct cedar_text id,
 		       const struct expr **out) MUST_USE;
 struct err expr_leaf(struct builder *b, size_t at, enum expr_kind kind, unsigned op,

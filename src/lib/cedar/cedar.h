@@ -55,7 +55,8 @@ MUST_USE struct err cedar_policies_parse(struct cedar_text source,
 					 struct cedar_policies **out);
 // {"staticPolicies": {ID: policy}, "templates": {ID: template}, "templateLinks": [{templateId,
 // newId, values}]}, or one policy object, which is called policy0.
-MUST_USE struct err cedar_policies_parse_json(struct cedar_text source, struct cedar_policies **out);
+MUST_USE struct err cedar_policies_parse_json(struct cedar_text source,
+					      struct cedar_policies **out);
 // Fills the slots that the template has; the others must be NULL. Not after an engine was made.
 MUST_USE struct err cedar_policies_link(struct cedar_policies *p, struct cedar_text template_id,
 					struct cedar_text new_id, const struct cedar_uid *principal,
@@ -83,7 +84,8 @@ struct cedar_finding {
 	bool error;	       // else a warning
 };
 MUST_USE struct err cedar_validate(const struct cedar_schema *schema,
-				   const struct cedar_policies *policies, struct cedar_findings **out);
+				   const struct cedar_policies *policies,
+				   struct cedar_findings **out);
 size_t cedar_findings_count(const struct cedar_findings *f);
 struct cedar_finding cedar_findings_get(const struct cedar_findings *f, size_t i);
 bool cedar_findings_passed(const struct cedar_findings *f);
@@ -145,4 +147,5 @@ size_t cedar_answer_reasons(const struct cedar_answer *a);
 size_t cedar_answer_reason(const struct cedar_answer *a, size_t i);
 size_t cedar_answer_errors(const struct cedar_answer *a);
 size_t cedar_answer_error(const struct cedar_answer *a, size_t i);
-const char *cedar_answer_error_text(const struct cedar_answer *a, size_t i); // until the next decide
+const char *cedar_answer_error_text(const struct cedar_answer *a,
+				    size_t i); // until the next decide

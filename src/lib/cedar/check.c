@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// cedar-check DIR...: runs every *.json below each DIR, a conformance test each (cedar-conformance/1),
-// prints each disagreement, and last "N passed, N failed". Exit 1 when one failed, 2 on misuse.
+// cedar-check DIR...: runs every *.json below each DIR, a conformance test each
+// (cedar-conformance/1), prints each disagreement, and last "N passed, N failed". Exit 1 when one
+// failed, 2 on misuse.
 
 #include "lib/cedar/check.h"
 

@@ -98,8 +98,8 @@ static struct err load(struct test *t)
 	TRY(member(t->root, "schema", JSON_STRING, &schema));
 	TRY(member(t->root, "policies", JSON_STRING, &policies));
 	TRY(member(t->root, "entities", JSON_ARRAY, &entities));
-	struct cedar_policies_options options = {
-		.id_from_annotation = flag(t->root, "idFromAnnotation", false)};
+	struct cedar_policies_options options = {.id_from_annotation =
+							 flag(t->root, "idFromAnnotation", false)};
 	TRY(err_within(cedar_schema_parse(schema->s, &t->schema), "schema"));
 	TRY(err_within(cedar_policies_parse(policies->s, &options, &t->policies), "policies"));
 	const struct json *links = cedar_json_get(t->root, "templateLinks");
@@ -218,8 +218,10 @@ static struct err run(struct test *t)
 	const struct json *format, *requests;
 	TRY(cedar_json_parse(t->tree, t->text, &t->root));
 	TRY(member(t->root, "format", JSON_STRING, &format));
-	ENSURE(text_is(format->s, "cedar-conformance/1"), ERR_USAGE, "the format is %.*s, not "
-	       "cedar-conformance/1", TEXT_ARG(format->s));
+	ENSURE(text_is(format->s, "cedar-conformance/1"), ERR_USAGE,
+	       "the format is %.*s, not "
+	       "cedar-conformance/1",
+	       TEXT_ARG(format->s));
 	TRY(load(t));
 	TRY(validate(t));
 	TRY(member(t->root, "requests", JSON_ARRAY, &requests));

@@ -3,10 +3,10 @@
 // tied to an entity: so each policy stands once in three lists, under what its principal, its
 // resource and its action must be (an entity, which also counts for all below it; a type; or
 // anything). A request looks at the lists of its own principal and of that one's ancestors, or at
-// those of its resource or of its action, whichever hold the fewest policies, or at what stands under
-// both one of its principals and one of its resources, where that is fewer looks; the other parts
-// of the scope are then numbers to compare, and only what is left is evaluated. 10,000 policies
-// tied to groups and folders come down to a handful.
+// those of its resource or of its action, whichever hold the fewest policies, or at what stands
+// under both one of its principals and one of its resources, where that is fewer looks; the other
+// parts of the scope are then numbers to compare, and only what is left is evaluated. 10,000
+// policies tied to groups and folders come down to a handful.
 //
 // An entity is a number: of its node in the store, or past those for what only policies name.
 // Bitmaps over policies, the alternative, cost as much as there are policies, not as match.
@@ -48,7 +48,8 @@ void cedar_answer_free(struct cedar_answer *a)
 // Who a request names, as numbers.
 static void identify(const struct cedar_engine *e, const struct cedar_uid *u, struct subject *s)
 {
-	s->loose = (struct uid){.type = u->type, .id = u->id, .hash = cedar_uid_hash(u->type, u->id)};
+	s->loose =
+		(struct uid){.type = u->type, .id = u->id, .hash = cedar_uid_hash(u->type, u->id)};
 	s->node = engine_node(e, &s->loose);
 	s->entity = NO_NUMBER;
 	s->type = NO_NUMBER;
@@ -128,7 +129,8 @@ static bool meets(const struct subject *s, const struct rule_scope *r)
 	}
 }
 
-static bool meets_action(const struct cedar_engine *e, const struct subject *s, const struct rule *r)
+static bool meets_action(const struct cedar_engine *e, const struct subject *s,
+			 const struct rule *r)
 {
 	if (r->action.op == SCOPE_ANY)
 		return true;
@@ -209,7 +211,8 @@ static struct err search(struct decision *d)
 	if (!fewest)
 		return OK;
 	uint32_t p = d->subject[AXIS_PRINCIPAL].n_lists, r = d->subject[AXIS_RESOURCE].n_lists;
-	return p <= LISTS_MAX && r <= LISTS_MAX && p * r < fewest ? try_pairs(d) : try_axis(d, best);
+	return p <= LISTS_MAX && r <= LISTS_MAX && p * r < fewest ? try_pairs(d)
+								  : try_axis(d, best);
 }
 
 static int by_number(const void *a, const void *b)

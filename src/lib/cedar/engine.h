@@ -16,9 +16,9 @@ struct rule_scope {
 	uint32_t type;
 };
 
-struct rule { // a policy, what a decision needs of it
-	struct rule_scope scope[2]; // principal, resource
-	struct rule_scope action;   // entity: when there is just one
+struct rule {			     // a policy, what a decision needs of it
+	struct rule_scope scope[2];  // principal, resource
+	struct rule_scope action;    // entity: when there is just one
 	uint32_t actions, n_actions; // of action_list
 	bool permit;
 	const struct expr *body;
@@ -30,7 +30,7 @@ struct lists {
 };
 
 struct pair_slot {
-	uint64_t pair; // pair_key
+	uint64_t pair;	   // pair_key
 	uint32_t start, n; // of pair_rules; n 0: empty
 };
 
@@ -58,8 +58,8 @@ struct cedar_engine {
 struct subject { // principal, resource or action of a request
 	struct uid loose;
 	const struct uid *uid;
-	const struct node *node; // NULL: the store does not have it
-	uint32_t entity, type;	 // NO_NUMBER: no policy speaks of it
+	const struct node *node;	    // NULL: the store does not have it
+	uint32_t entity, type;		    // NO_NUMBER: no policy speaks of it
 	uint32_t lists[LISTS_MAX], n_lists; // with any rule; n_lists may be more
 };
 

@@ -26,8 +26,8 @@ struct value_reader {
 };
 void value_reader_clear(struct value_reader *r);
 // `type` NULL: nothing is expected, so that references and extension values must be explicit.
-MUST_USE struct err value_read(struct value_reader *r, const struct json *j, const struct type *type,
-			       struct value *out);
+MUST_USE struct err value_read(struct value_reader *r, const struct json *j,
+			       const struct type *type, struct value *out);
 MUST_USE struct err value_read_uid(struct value_reader *r, const struct json *j, struct value *out);
 MUST_USE struct err value_wrong(const struct value_reader *r, const struct json *at,
 				const char *format, ...) __attribute__((format(printf, 3, 4)));

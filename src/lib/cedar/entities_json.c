@@ -35,7 +35,8 @@ static bool same_json(const struct json *a, const struct json *b)
 static struct err not_conform(const struct loader *l, const struct json *at, const struct node *n)
 {
 	char text[200];
-	return value_wrong(&l->r, at, "%s: %s", cedar_uid_show(&n->uid, text, sizeof text), l->c.why);
+	return value_wrong(&l->r, at, "%s: %s", cedar_uid_show(&n->uid, text, sizeof text),
+			   l->c.why);
 }
 
 static struct err read_record(struct loader *l, const struct json *j, const struct node *n,
@@ -112,7 +113,8 @@ static struct err check_type(struct loader *l, const struct json *at, const stru
 static struct err entity(struct loader *l, const struct json *j)
 {
 	const struct json *uid = cedar_json_get(j, "uid"), *attrs = cedar_json_get(j, "attrs");
-	const struct json *parents = cedar_json_get(j, "parents"), *tags = cedar_json_get(j, "tags");
+	const struct json *parents = cedar_json_get(j, "parents"),
+			  *tags = cedar_json_get(j, "tags");
 	const struct entity_type *type;
 	struct value v;
 	if (!uid || !attrs || !parents)
@@ -166,7 +168,8 @@ static struct err check_ancestors(struct loader *l, const struct node *n)
 	char text[200], other[200];
 	if (!n->declared || !type)
 		return OK;
-	const struct action *a = type->action ? schema_action(schema, n->uid.type, n->uid.id) : NULL;
+	const struct action *a =
+		type->action ? schema_action(schema, n->uid.type, n->uid.id) : NULL;
 	uint32_t expected = 0;
 	for (uint32_t i = 0; a && i < schema->n_actions; i++)
 		expected += a->above[i];

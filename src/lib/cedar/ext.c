@@ -61,7 +61,8 @@ static bool decimal_parse(struct cedar_text t, int64_t *out)
 	bool negative = t.n && t.s[0] == '-';
 	size_t i = negative, whole = 0, fraction = 0;
 	int64_t v = 0;
-	for (; i < t.n && (t.s[i] == '.' ? !fraction && whole : t.s[i] >= '0' && t.s[i] <= '9'); i++) {
+	for (; i < t.n && (t.s[i] == '.' ? !fraction && whole : t.s[i] >= '0' && t.s[i] <= '9');
+	     i++) {
 		if (t.s[i] == '.') {
 			fraction = 1; // counts the point, too
 			continue;
@@ -97,7 +98,8 @@ const char *cedar_ext_parse(enum fn constructor, struct cedar_text t, struct are
 		return NULL;
 	case FN_DATETIME:
 		if (!cedar_datetime_parse(t, &i))
-			return "no datetime: YYYY-MM-DD, or YYYY-MM-DDThh:mm:ss[.mmm] with Z, +hhmm or "
+			return "no datetime: YYYY-MM-DD, or YYYY-MM-DDThh:mm:ss[.mmm] with Z, "
+			       "+hhmm or "
 			       "-hhmm";
 		*out = value_int(VALUE_DATETIME, i);
 		return NULL;

@@ -193,7 +193,8 @@ bool cedar_duration_parse(struct cedar_text t, int64_t *out)
 		bool seen = false;
 		for (; is_digit(peek(&c)); seen = true) {
 			int64_t digit = sign * (*cursor_take(&c, 1) - '0');
-			if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
+			if (__builtin_mul_overflow(v, 10, &v) ||
+			    __builtin_add_overflow(v, digit, &v))
 				return false;
 		}
 		bool ms = cursor_left(&c) >= 2 && memcmp(c.at, "ms", 2) == 0;

@@ -153,7 +153,7 @@ struct placed {
 static int by_pair(const void *a, const void *b)
 {
 	const struct placed *x = a, *y = b;
-	return x->pair != y->pair ? (x->pair < y->pair ? -1 : 1)
+	return x->pair != y->pair  ? (x->pair < y->pair ? -1 : 1)
 	       : x->rule < y->rule ? -1
 				   : x->rule > y->rule;
 }

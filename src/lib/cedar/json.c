@@ -34,8 +34,8 @@ static int peek(const struct parser *p)
 
 static void skip_space(struct parser *p)
 {
-	while (p->c.at < p->c.end && (*p->c.at == ' ' || *p->c.at == '\t' || *p->c.at == '\n' ||
-				      *p->c.at == '\r'))
+	while (p->c.at < p->c.end &&
+	       (*p->c.at == ' ' || *p->c.at == '\t' || *p->c.at == '\n' || *p->c.at == '\r'))
 		p->c.at++;
 }
 
@@ -138,7 +138,8 @@ static struct err escape(struct parser *p, char *out, size_t *n)
 	p->c.at++;
 	int v = hex4(p);
 	uint32_t scalar = (uint32_t)v;
-	if (v >= 0xd800 && v < 0xdc00 && cursor_left(&p->c) >= 6 && memcmp(p->c.at, "\\u", 2) == 0) {
+	if (v >= 0xd800 && v < 0xdc00 && cursor_left(&p->c) >= 6 &&
+	    memcmp(p->c.at, "\\u", 2) == 0) {
 		p->c.at += 2;
 		int low = hex4(p);
 		if (low < 0xdc00 || low > 0xdfff)

@@ -16,7 +16,8 @@ static size_t space(const struct lexer *l)
 		return 2;
 	if (a == 0xe1 && b == 0x9a && c == 0x80)
 		return 3;
-	if (a == 0xe2 && b == 0x80 && ((c >= 0x80 && c <= 0x8a) || c == 0xa8 || c == 0xa9 || c == 0xaf))
+	if (a == 0xe2 && b == 0x80 &&
+	    ((c >= 0x80 && c <= 0x8a) || c == 0xa8 || c == 0xa9 || c == 0xaf))
 		return 3;
 	if (a == 0xe2 && b == 0x81 && c == 0x9f)
 		return 3;
@@ -55,8 +56,9 @@ static struct err string(struct lexer *l)
 	while (peek(l, 0) >= 0 && peek(l, 0) != '"') {
 		bool escape = peek(l, 0) == '\\';
 		if (escape && peek(l, 1) == '\n')
-			return cedar_syntax(l->source, (size_t)(l->c.at - l->c.start),
-					    "a string does not go on after \\ at the end of a line");
+			return cedar_syntax(
+				l->source, (size_t)(l->c.at - l->c.start),
+				"a string does not go on after \\ at the end of a line");
 		cursor_take(&l->c, escape && peek(l, 1) >= 0 ? 2 : 1);
 	}
 	l->now.kind = TOKEN_STRING;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies in text form:
-// {@annotation("value")} permit|forbid (principal.., action.., resource..) {when {..} | unless {..}};
+// {@annotation("value")} permit|forbid (principal.., action.., resource..) {when {..} | unless
+// {..}};
 
 #include "lib/cedar/parse.h"
 
@@ -67,8 +68,7 @@ static struct err entity_or_slot(struct parser *p, enum var v, struct scope *out
 static struct err scope(struct parser *p, enum var v, struct scope *out)
 {
 	bool equal;
-	TRY(lexer_word(&p->l, var_names[v]) ? lexer_next(&p->l)
-					     : lexer_wrong(&p->l, var_names[v]));
+	TRY(lexer_word(&p->l, var_names[v]) ? lexer_next(&p->l) : lexer_wrong(&p->l, var_names[v]));
 	if (lexer_word(&p->l, "is")) {
 		TRY(lexer_next(&p->l));
 		TRY(parse_name(p, &out->type));
@@ -93,8 +93,9 @@ static struct err is_action(struct parser *p, const struct expr *e)
 {
 	if (e->kind != EXPR_LITERAL || e->value.kind != VALUE_ENTITY ||
 	    !text_is(cedar_basename(e->value.uid->type), "Action"))
-		return cedar_syntax(p->l.source, e->at, "an action such as Action::\"read\" is "
-							"expected here");
+		return cedar_syntax(p->l.source, e->at,
+				    "an action such as Action::\"read\" is "
+				    "expected here");
 	return OK;
 }
 

@@ -9,7 +9,7 @@ struct parser {
 	struct lexer l;
 	struct builder b;
 	unsigned nesting;
-	bool slots; // allowed here: in a scope
+	bool slots;			// allowed here: in a scope
 	VEC(const struct expr *) stack; // members of the lists that are still open
 	VEC(struct cedar_text) keys;
 };

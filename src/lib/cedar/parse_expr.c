@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions, by recursive descent in the order of the published grammar:
 // Expr = If | Or; Or = And {|| And}; And = Relation {&& Relation}; Relation = Add [op Add];
-// Add = Mult {+- Mult}; Mult = Unary {* Unary}; Unary = [!!!! | ----] Member; Member = Primary {Access}.
+// Add = Mult {+- Mult}; Mult = Unary {* Unary}; Unary = [!!!! | ----] Member; Member = Primary
+// {Access}.
 
 #include "lib/cedar/parse.h"
 
@@ -9,8 +10,8 @@ enum { UNARY_MAX = 4 };
 
 static struct err syntax_name(const struct parser *p, size_t at, struct cedar_text name)
 {
-	return cedar_syntax(p->l.source, at,
-			    "\"%.*s\" is reserved and cannot be a name here", TEXT_ARG(name));
+	return cedar_syntax(p->l.source, at, "\"%.*s\" is reserved and cannot be a name here",
+			    TEXT_ARG(name));
 }
 
 // Joins the parts when there is white space between them.
@@ -119,9 +120,10 @@ static struct err function(struct parser *p, size_t at, struct cedar_text name,
 {
 	enum fn f;
 	if (!cedar_fn_find(name, &f) || cedar_fns[f].method)
-		return cedar_syntax(p->l.source, at,
-				    "\"%.*s\" is no function: decimal, ip, datetime and duration are",
-				    TEXT_ARG(name));
+		return cedar_syntax(
+			p->l.source, at,
+			"\"%.*s\" is no function: decimal, ip, datetime and duration are",
+			TEXT_ARG(name));
 	TRY(lexer_expect(&p->l, '(', "("));
 	return call(p, at, f, NULL, out);
 }
@@ -180,7 +182,8 @@ static struct err slot(struct parser *p, const struct expr **out)
 	bool resource = text_is(t.text, "?resource");
 	if (!resource && !text_is(t.text, "?principal"))
 		return cedar_syntax(p->l.source, t.at,
-				    "%.*s is no slot: ?principal and ?resource are", TEXT_ARG(t.text));
+				    "%.*s is no slot: ?principal and ?resource are",
+				    TEXT_ARG(t.text));
 	if (!p->slots)
 		return cedar_syntax(p->l.source, t.at,
 				    "slots may only be in the scope of a policy, not in when or "
@@ -247,8 +250,8 @@ static struct err method(struct parser *p, size_t at, struct cedar_text name,
 			return cedar_syntax(p->l.source, at, "%s takes %u argument%s, not %zu",
 					    methods[i].name, methods[i].args,
 					    methods[i].args == 1 ? "" : "s", n);
-		return expr_make(&p->b, at, methods[i].kind, self, n ? p->stack.v[base] : NULL, NULL,
-				 out);
+		return expr_make(&p->b, at, methods[i].kind, self, n ? p->stack.v[base] : NULL,
+				 NULL, out);
 	}
 	return cedar_syntax(p->l.source, at, "\"%.*s\" is no method", TEXT_ARG(name));
 }
@@ -298,7 +301,8 @@ static struct err unary(struct parser *p, const struct expr **out)
 		TRY(primary(p, out));
 	TRY(accesses(p, out));
 	for (n -= used; n > 0; n--)
-		TRY(expr_make(&p->b, at, op == '!' ? EXPR_NOT : EXPR_NEGATE, *out, NULL, NULL, out));
+		TRY(expr_make(&p->b, at, op == '!' ? EXPR_NOT : EXPR_NEGATE, *out, NULL, NULL,
+			      out));
 	return OK;
 }
 
@@ -381,12 +385,9 @@ static struct err compare(struct parser *p, int op, size_t at, const struct expr
 		int op;
 		enum expr_kind kind;
 		bool negated;
-	} ops[] = {{'<', EXPR_LESS, false},
-		   {TOKEN_LESS_EQUAL, EXPR_LESS_EQUAL, false},
-		   {'>', EXPR_LESS_EQUAL, true},
-		   {TOKEN_GREATER_EQUAL, EXPR_LESS, true},
-		   {TOKEN_EQUAL, EXPR_EQUAL, false},
-		   {TOKEN_NOT_EQUAL, EXPR_EQUAL, true},
+	} ops[] = {{'<', EXPR_LESS, false},	     {TOKEN_LESS_EQUAL, EXPR_LESS_EQUAL, false},
+		   {'>', EXPR_LESS_EQUAL, true},     {TOKEN_GREATER_EQUAL, EXPR_LESS, true},
+		   {TOKEN_EQUAL, EXPR_EQUAL, false}, {TOKEN_NOT_EQUAL, EXPR_EQUAL, true},
 		   {TOKEN_IDENT, EXPR_IN, false}};
 	size_t i = 0;
 	while (ops[i].op != op)
@@ -400,9 +401,9 @@ static struct err compare(struct parser *p, int op, size_t at, const struct expr
 static bool relation_next(const struct parser *p)
 {
 	int k = p->l.now.kind;
-	return k == '<' || k == '>' || k == '=' ||
-	       (k >= TOKEN_EQUAL && k <= TOKEN_GREATER_EQUAL) || lexer_word(&p->l, "in") ||
-	       lexer_word(&p->l, "has") || lexer_word(&p->l, "like") || lexer_word(&p->l, "is");
+	return k == '<' || k == '>' || k == '=' || (k >= TOKEN_EQUAL && k <= TOKEN_GREATER_EQUAL) ||
+	       lexer_word(&p->l, "in") || lexer_word(&p->l, "has") || lexer_word(&p->l, "like") ||
+	       lexer_word(&p->l, "is");
 }
 
 static struct err relation(struct parser *p, const struct expr **out)
@@ -422,9 +423,10 @@ static struct err relation(struct parser *p, const struct expr **out)
 		TRY(is(p, op.at, out));
 	else
 		TRY(compare(p, op.kind, op.at, out));
-	return relation_next(p) ? lexer_wrong(&p->l, "&&, || or an end: comparisons do not chain, so "
-						     "parentheses")
-				: OK;
+	return relation_next(p)
+		       ? lexer_wrong(&p->l, "&&, || or an end: comparisons do not chain, so "
+					    "parentheses")
+		       : OK;
 }
 
 static struct err both(struct parser *p, const struct expr **out)

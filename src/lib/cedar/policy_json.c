@@ -25,8 +25,10 @@ static struct err member(const struct reader *r, const struct json *j, const cha
 	*out = cedar_json_get(j, key);
 	if (*out && (*out)->kind == kind)
 		return OK;
-	return cedar_syntax(r->b.source, *out ? (*out)->at : j->at, "a member \"%s\" is expected here, "
-			    "and it is of type %s", key, json_kind_names[kind]);
+	return cedar_syntax(r->b.source, *out ? (*out)->at : j->at,
+			    "a member \"%s\" is expected here, "
+			    "and it is of type %s",
+			    key, json_kind_names[kind]);
 }
 
 static struct err member_text(const struct reader *r, const struct json *j, const char *key,
@@ -42,7 +44,8 @@ static struct err type_name(const struct reader *r, const struct json *j, const 
 			    struct cedar_text *out)
 {
 	TRY(member_text(r, j, key, out));
-	return cedar_name_valid(*out, false) ? OK : wrong(r, j, "this is no name of an entity type");
+	return cedar_name_valid(*out, false) ? OK
+					     : wrong(r, j, "this is no name of an entity type");
 }
 
 static struct err entity(struct reader *r, const struct json *j, const struct expr **out)
@@ -58,7 +61,8 @@ static struct err entity(struct reader *r, const struct json *j, const struct ex
 static struct err expression(struct reader *r, const struct json *j, const struct expr **out);
 
 static struct err list(struct reader *r, const struct json *j, enum expr_kind kind, unsigned fn,
-		       struct err (*one)(struct reader *, const struct json *, const struct expr **),
+		       struct err (*one)(struct reader *, const struct json *,
+					 const struct expr **),
 		       const struct expr **out)
 {
 	size_t base = r->stack.n;
@@ -125,7 +129,8 @@ static struct err value(struct reader *r, const struct json *j, const struct exp
 			return entity(r, j, out);
 		return call ? extension(r, call, out) : record(r, j, value, out);
 	default:
-		return wrong(r, j, "null and numbers that are no integers of 64 bits are no values");
+		return wrong(r, j,
+			     "null and numbers that are no integers of 64 bits are no values");
 	}
 }
 
@@ -181,7 +186,8 @@ static struct err pattern(struct reader *r, const struct json *j, const struct p
 			continue;
 		}
 		if (!literal || literal->kind != JSON_STRING)
-			return wrong(r, item, "a pattern holds \"Wildcard\" and {\"Literal\": \"..\"}");
+			return wrong(r, item,
+				     "a pattern holds \"Wildcard\" and {\"Literal\": \"..\"}");
 		char *joined = arena_alloc(r->b.arena, last->n + literal->s.n + 1);
 		NEED(joined);
 		if (last->n)
@@ -259,7 +265,8 @@ static struct err expression(struct reader *r, const struct json *j, const struc
 {
 	enum fn f;
 	if (j->kind != JSON_OBJECT || j->n != 1)
-		return wrong(r, j, "an expression is an object of one member, named after its operator");
+		return wrong(r, j,
+			     "an expression is an object of one member, named after its operator");
 	struct cedar_text key = j->members[0].key;
 	const struct json *m = &j->members[0].value;
 	for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
@@ -292,12 +299,14 @@ static struct err entity_or_slot(struct reader *r, const struct json *j, enum va
 {
 	const struct json *slot = cedar_json_get(j, "slot"), *uid = cedar_json_get(j, "entity");
 	if (slot && !uid) {
-		bool mine = slot->kind == JSON_STRING && slot->s.n && slot->s.s[0] == '?' &&
-			    text_is((struct cedar_text){slot->s.s + 1, slot->s.n - 1}, var_names[v]);
+		bool mine =
+			slot->kind == JSON_STRING && slot->s.n && slot->s.s[0] == '?' &&
+			text_is((struct cedar_text){slot->s.s + 1, slot->s.n - 1}, var_names[v]);
 		out->slot = true;
 		return mine ? OK : wrong(r, slot, "the slot of another variable");
 	}
-	return uid ? entity(r, uid, &out->uid) : wrong(r, j, "an \"entity\" or a \"slot\" is expected");
+	return uid ? entity(r, uid, &out->uid)
+		   : wrong(r, j, "an \"entity\" or a \"slot\" is expected");
 }
 
 static struct err scope(struct reader *r, const struct json *policy, enum var v, struct scope *out)
@@ -395,7 +404,8 @@ static struct err annotations(struct reader *r, const struct json *policy, struc
 	return OK;
 }
 
-static struct err policy(struct reader *r, const struct json *j, struct cedar_text id, bool template)
+static struct err policy(struct reader *r, const struct json *j, struct cedar_text id,
+			 bool template)
 {
 	struct policy *p = arena_alloc(r->b.arena, sizeof *p);
 	struct cedar_text effect;
@@ -412,7 +422,8 @@ static struct err policy(struct reader *r, const struct json *j, struct cedar_te
 	TRY(scope(r, j, VAR_RESOURCE, &p->resource));
 	TRY(conditions(r, j, p));
 	if (policy_is_template(p) != template)
-		return wrong(r, j, template ? "a template has a slot" : "a static policy has no slot");
+		return wrong(r, j,
+			     template ? "a template has a slot" : "a static policy has no slot");
 	return cedar_policies_add(r->b.set, p);
 }
 

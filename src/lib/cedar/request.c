@@ -51,7 +51,8 @@ struct err cedar_context_parse(struct cedar_text json, const struct cedar_schema
 	const struct action *a = NULL;
 	*out = NULL;
 	if (schema) {
-		ENSURE(action, ERR_USAGE, "a context is read as its action declares it: which one?");
+		ENSURE(action, ERR_USAGE,
+		       "a context is read as its action declares it: which one?");
 		a = schema_action(schema, action->type, action->id);
 		ENSURE(a, ERR_USAGE, "the schema declares no action %.*s::\"%.*s\"",
 		       TEXT_ARG(action->type), TEXT_ARG(action->id));
@@ -59,7 +60,8 @@ struct err cedar_context_parse(struct cedar_text json, const struct cedar_schema
 	struct cedar_context *c;
 	TRY(cedar_context_new(&c));
 	struct arena *tree = arena_new((size_t)1 << 30);
-	struct err e = tree ? read_context(c, tree, json, a ? a->context : NULL) : cedar_no_memory();
+	struct err e =
+		tree ? read_context(c, tree, json, a ? a->context : NULL) : cedar_no_memory();
 	arena_free(tree);
 	if (e.code) {
 		cedar_context_free(c);
@@ -138,7 +140,8 @@ struct err cedar_context_strings(struct cedar_context *c, const char *name,
 	return set(c, name, made);
 }
 
-struct err cedar_context_entity(struct cedar_context *c, const char *name, const struct cedar_uid *v)
+struct err cedar_context_entity(struct cedar_context *c, const char *name,
+				const struct cedar_uid *v)
 {
 	struct uid *u = arena_alloc(c->arena, sizeof *u);
 	NEED(u);

@@ -2,7 +2,8 @@
 // Resolving a schema: a name means the one of its own namespace, else that of the empty one, and a
 // common type before an entity type (RFC 24, RFC 70 of the language). Common types are resolved
 // once, on first use, so that a type that is used often is one object; a type in its own definition
-// is an error. Hierarchies are closed into a byte per pair, which bounds and speeds up every question.
+// is an error. Hierarchies are closed into a byte per pair, which bounds and speeds up every
+// question.
 
 #include "lib/cedar/schema.h"
 
@@ -19,7 +20,7 @@ struct resolver {
 	unsigned chain;
 };
 
-static const char *const built_in_names[] = {"Bool",	"Long",	    "String",  "decimal",
+static const char *const built_in_names[] = {"Bool",   "Long",	   "String",  "decimal",
 					     "ipaddr", "datetime", "duration"};
 enum { BUILT_INS = 7 };
 
@@ -344,7 +345,8 @@ static struct err declare_actions(struct resolver *r)
 		NEED(a->above);
 		s->actions[s->n_actions++] = a;
 		struct cedar_text key = {(const char *)&a->uid.hash, sizeof a->uid.hash};
-		ENSURE(!map_get(&s->action_numbers, key, NULL), ERR_INTERNAL, "two actions collide");
+		ENSURE(!map_get(&s->action_numbers, key, NULL), ERR_INTERNAL,
+		       "two actions collide");
 		TRY(map_put(&s->action_numbers, key, i));
 	}
 	return OK;
@@ -364,10 +366,11 @@ static struct err actions(struct resolver *r)
 	free(above);
 	for (uint32_t i = 0; i < s->n_actions; i++) {
 		if (s->actions[i]->above[i])
-			return cedar_syntax(r->raw->source, r->raw->actions.v[i].at,
-					    "the action \"%.*s\" is in itself: the hierarchy must have "
-					    "no cycle",
-					    TEXT_ARG(s->actions[i]->uid.id));
+			return cedar_syntax(
+				r->raw->source, r->raw->actions.v[i].at,
+				"the action \"%.*s\" is in itself: the hierarchy must have "
+				"no cycle",
+				TEXT_ARG(s->actions[i]->uid.id));
 		for (uint32_t k = 0; k < s->n_actions; k++)
 			if (s->actions[i]->above[k])
 				s->types[s->actions[i]->type->number]

@@ -7,9 +7,9 @@
 enum { SCHEMA_MAX = 2000 }; // types, actions, namespaces each, and attributes of a record
 
 enum raw_kind {
-	RAW_NAME,   // of a common type, else of an entity type
-	RAW_COMMON, // of a common type only
-	RAW_ENTITY, // of an entity type only
+	RAW_NAME,     // of a common type, else of an entity type
+	RAW_COMMON,   // of a common type only
+	RAW_ENTITY,   // of an entity type only
 	RAW_BUILT_IN, // Bool, Long, String or an extension
 	RAW_SET,
 	RAW_RECORD,
@@ -45,7 +45,7 @@ struct raw_entity {
 	struct cedar_text ns, name;
 	size_t at;
 	struct raw_names parents;
-	struct raw_names choices; // not none: an enum
+	struct raw_names choices;	     // not none: an enum
 	const struct raw_type *shape, *tags; // NULL: none
 };
 

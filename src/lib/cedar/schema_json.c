@@ -193,7 +193,7 @@ static struct err choices(const struct reader *r, const struct json *j, struct r
 static struct err entity(const struct reader *r, const struct json_member *m)
 {
 	static const char *const members[] = {"memberOfTypes", "shape", "tags",
-					      "annotations", "enum", NULL};
+					      "annotations",   "enum",	NULL};
 	const struct json *j = &m->value;
 	TRY(only(r, j, members));
 	struct raw_entity e = {.ns = r->ns, .name = m->key, .at = j->at};
@@ -258,8 +258,8 @@ static struct err applies_to(const struct reader *r, const struct json *j, struc
 
 static struct err action(const struct reader *r, const struct json_member *m)
 {
-	static const char *const members[] = {"appliesTo", "memberOf", "attributes",
-					      "annotations", NULL};
+	static const char *const members[] = {"appliesTo", "memberOf", "attributes", "annotations",
+					      NULL};
 	const struct json *j = &m->value;
 	TRY(only(r, j, members));
 	struct raw_action a = {.ns = r->ns, .id = m->key, .at = j->at};

@@ -21,8 +21,10 @@ static struct err add(struct names *n, struct cedar_text ns, struct cedar_text n
 	uint32_t kinds = 0;
 	NEED(full.s);
 	if (!cedar_name_valid(name, false) || memchr(name.s, ':', name.n))
-		return cedar_syntax(n->raw->source, at, "\"%.*s\" cannot be declared: it is no name "
-				    "or reserved", TEXT_ARG(name));
+		return cedar_syntax(n->raw->source, at,
+				    "\"%.*s\" cannot be declared: it is no name "
+				    "or reserved",
+				    TEXT_ARG(name));
 	map_get(&n->qualified, full, &kinds);
 	if (kinds & kind)
 		return cedar_syntax(n->raw->source, at, "%.*s is declared twice", TEXT_ARG(full));
@@ -33,8 +35,8 @@ static struct err add(struct names *n, struct cedar_text ns, struct cedar_text n
 
 static struct err common(struct names *n, const struct raw_common *c)
 {
-	static const char *const words[] = {"Bool",	 "Boolean", "Entity", "Extension",
-					    "Long",	 "Record",  "Set",    "String"};
+	static const char *const words[] = {"Bool", "Boolean", "Entity", "Extension",
+					    "Long", "Record",  "Set",	 "String"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (text_is(c->name, words[i]))
 			return cedar_syntax(n->raw->source, c->at,
@@ -85,8 +87,9 @@ static struct err check(struct names *n)
 	for (size_t i = 0; i < raw->entities.n; i++) {
 		const struct raw_entity *e = &raw->entities.v[i];
 		if (text_is(e->name, "Action"))
-			return cedar_syntax(raw->source, e->at,
-					    "the type Action is that of the actions, and not declared");
+			return cedar_syntax(
+				raw->source, e->at,
+				"the type Action is that of the actions, and not declared");
 		TRY(add(n, e->ns, e->name, e->at, ENTITIES));
 	}
 	for (size_t i = 0; i < raw->commons.n; i++)

@@ -410,7 +410,8 @@ static struct err namespace(struct parser *p)
 	TRY(path(p, &name, NULL));
 	for (size_t i = 0; i < p->raw->namespaces.n; i++)
 		if (text_equal(p->raw->namespaces.v[i], name.name))
-			return cedar_syntax(p->l.source, name.at, "the namespace %.*s is opened twice",
+			return cedar_syntax(p->l.source, name.at,
+					    "the namespace %.*s is opened twice",
 					    TEXT_ARG(name.name));
 	ENSURE(p->raw->namespaces.n < SCHEMA_MAX, ERR_LIMIT, "more than %d namespaces", SCHEMA_MAX);
 	VEC_PUSH(&p->raw->namespaces, name.name);

@@ -252,7 +252,7 @@ static struct err close_from(struct closer *k, uint32_t root)
 static int by_child(const void *a, const void *b)
 {
 	const struct parentage *x = a, *y = b;
-	return x->child != y->child ? (x->child < y->child ? -1 : 1)
+	return x->child != y->child    ? (x->child < y->child ? -1 : 1)
 	       : x->parent < y->parent ? -1
 				       : x->parent > y->parent;
 }

@@ -21,7 +21,7 @@ struct cedar_entities {
 	VEC(struct node *) nodes;
 	VEC(struct cedar_text) types; // each once
 	struct map type_numbers;
-	uint32_t *slots;	      // hash table over nodes: number + 1
+	uint32_t *slots; // hash table over nodes: number + 1
 	size_t slots_n;
 	size_t declared, bytes;
 };

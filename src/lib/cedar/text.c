@@ -127,7 +127,7 @@ struct err cedar_syntax(struct cedar_text source, size_t at, const char *format,
 
 bool cedar_reserved(struct cedar_text ident)
 {
-	static const char *const words[] = {"true", "false", "if", "then", "else",
+	static const char *const words[] = {"true", "false", "if",   "then", "else",
 					    "in",   "is",    "like", "has"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (text_is(ident, words[i]))

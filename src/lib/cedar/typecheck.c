@@ -56,7 +56,7 @@ __attribute__((noinline)) static bool clash(struct checker *c, const struct expr
 }
 
 __attribute__((noinline)) static bool unexpected(struct checker *c, const struct expr *e,
-						 const struct type *want, const struct type *or,
+						 const struct type *want, const struct type * or,
 						 const struct type *have)
 {
 	char x[150], y[100], z[100];
@@ -142,11 +142,11 @@ static const struct capability *capability(struct checker *c, const struct expr 
 }
 
 static bool expect2(struct checker *c, const struct capability *prior, const struct expr *e,
-		    const struct type *want, const struct type *or, struct typed *out)
+		    const struct type *want, const struct type * or, struct typed *out)
 {
 	if (!check(c, prior, e, out))
 		return false;
-	if (type_meets(out->type, want, &c->steps) || (or && type_meets(out->type, or, &c->steps)))
+	if (type_meets(out->type, want, &c->steps) || (or &&type_meets(out->type, or, &c->steps)))
 		return true;
 	return unexpected(c, e, want, or, out->type);
 }
@@ -212,8 +212,7 @@ static bool check_if(struct checker *c, const struct capability *prior, const st
 		return false;
 	out->type = type_join(c->arena, yes.type, no.type, &c->steps);
 	out->gives = intersect(c, no.gives, yes.gives);
-	return out->type ||
-	       clash(c, e, "then and else must have the same type", yes.type, no.type);
+	return out->type || clash(c, e, "then and else must have the same type", yes.type, no.type);
 }
 
 static bool check_and(struct checker *c, const struct capability *prior, const struct expr *e,
@@ -390,10 +389,7 @@ static bool check_tag(struct checker *c, const struct capability *prior, const s
 	const struct capability *k = capability(c, e->a, (struct cedar_text){"", 0}, e->b);
 	bool there = k && holds(c, prior, k);
 	if (e->kind == EXPR_HAS_TAG) {
-		*out = (struct typed){!t->tags ? &type_false
-				      : there  ? &type_true
-					       : &type_bool,
-				      k};
+		*out = (struct typed){!t->tags ? &type_false : there ? &type_true : &type_bool, k};
 		return true;
 	}
 	if (!there)
@@ -422,8 +418,9 @@ static bool check_get(struct checker *c, const struct capability *prior, const s
 	if (!a->required) {
 		const struct capability *k = capability(c, e->of, e->name, NULL);
 		if (!k || !holds(c, prior, k))
-			return wrong(c, e, "the optional attribute %.*s may be missing: ask with "
-					   "has first",
+			return wrong(c, e,
+				     "the optional attribute %.*s may be missing: ask with "
+				     "has first",
 				     TEXT_ARG(e->name));
 	}
 	return give(out, a->type);
@@ -571,18 +568,30 @@ static bool check(struct checker *c, const struct capability *prior, const struc
 {
 	static bool (*const kinds[])(struct checker *, const struct capability *,
 				     const struct expr *, struct typed *) = {
-		[EXPR_NOT] = check_unary,	     [EXPR_NEGATE] = check_unary,
-		[EXPR_IS_EMPTY] = check_unary,	     [EXPR_AND] = check_and,
-		[EXPR_OR] = check_or,		     [EXPR_IF] = check_if,
-		[EXPR_EQUAL] = check_equal,	     [EXPR_LESS] = check_less,
-		[EXPR_LESS_EQUAL] = check_less,	     [EXPR_ADD] = check_arithmetic,
-		[EXPR_SUBTRACT] = check_arithmetic,  [EXPR_MULTIPLY] = check_arithmetic,
-		[EXPR_IN] = check_in,		     [EXPR_CONTAINS] = check_contains,
-		[EXPR_CONTAINS_ALL] = check_contains, [EXPR_CONTAINS_ANY] = check_contains,
-		[EXPR_HAS_TAG] = check_tag,	     [EXPR_GET_TAG] = check_tag,
-		[EXPR_GET] = check_get,		     [EXPR_HAS] = check_has,
-		[EXPR_LIKE] = check_like,	     [EXPR_IS] = check_is,
-		[EXPR_SET] = check_set,		     [EXPR_RECORD] = check_record,
+		[EXPR_NOT] = check_unary,
+		[EXPR_NEGATE] = check_unary,
+		[EXPR_IS_EMPTY] = check_unary,
+		[EXPR_AND] = check_and,
+		[EXPR_OR] = check_or,
+		[EXPR_IF] = check_if,
+		[EXPR_EQUAL] = check_equal,
+		[EXPR_LESS] = check_less,
+		[EXPR_LESS_EQUAL] = check_less,
+		[EXPR_ADD] = check_arithmetic,
+		[EXPR_SUBTRACT] = check_arithmetic,
+		[EXPR_MULTIPLY] = check_arithmetic,
+		[EXPR_IN] = check_in,
+		[EXPR_CONTAINS] = check_contains,
+		[EXPR_CONTAINS_ALL] = check_contains,
+		[EXPR_CONTAINS_ANY] = check_contains,
+		[EXPR_HAS_TAG] = check_tag,
+		[EXPR_GET_TAG] = check_tag,
+		[EXPR_GET] = check_get,
+		[EXPR_HAS] = check_has,
+		[EXPR_LIKE] = check_like,
+		[EXPR_IS] = check_is,
+		[EXPR_SET] = check_set,
+		[EXPR_RECORD] = check_record,
 		[EXPR_CALL] = check_call,
 	};
 	if (!spend(c))

@@ -24,5 +24,6 @@ struct checker {
 
 enum check_result { CHECK_GOOD, CHECK_WRONG, CHECK_TOO_MUCH };
 
-// CHECK_GOOD: *never tells whether the expression is always false. The expression must be a boolean.
+// CHECK_GOOD: *never tells whether the expression is always false. The expression must be a
+// boolean.
 enum check_result checker_run(struct checker *c, const struct expr *e, bool *never);

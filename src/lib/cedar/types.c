@@ -247,10 +247,10 @@ static bool holds_record(struct conformity *c, const struct type *t, const struc
 bool type_holds(struct conformity *c, const struct type *t, const struct value *v)
 {
 	static const enum value_kind plain[] = {
-		[TYPE_TRUE] = VALUE_BOOL,     [TYPE_FALSE] = VALUE_BOOL, [TYPE_BOOL] = VALUE_BOOL,
-		[TYPE_LONG] = VALUE_LONG,     [TYPE_STRING] = VALUE_STRING,
-		[TYPE_SET] = VALUE_SET,	      [TYPE_RECORD] = VALUE_RECORD,
-		[TYPE_ENTITY] = VALUE_ENTITY,
+		[TYPE_TRUE] = VALUE_BOOL,     [TYPE_FALSE] = VALUE_BOOL,
+		[TYPE_BOOL] = VALUE_BOOL,     [TYPE_LONG] = VALUE_LONG,
+		[TYPE_STRING] = VALUE_STRING, [TYPE_SET] = VALUE_SET,
+		[TYPE_RECORD] = VALUE_RECORD, [TYPE_ENTITY] = VALUE_ENTITY,
 	};
 	if (v->kind != (t->kind == TYPE_EXTENSION ? t->extension : plain[t->kind]))
 		return mismatch(c, t, v);
@@ -262,5 +262,5 @@ bool type_holds(struct conformity *c, const struct type *t, const struct value *
 	if (t->kind != TYPE_ENTITY)
 		return true;
 	return text_equal(v->uid->type, t->entity->name) ? type_allows_uid(c, v->uid)
-							  : mismatch(c, t, v);
+							 : mismatch(c, t, v);
 }

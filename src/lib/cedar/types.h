@@ -41,11 +41,11 @@ struct attribute {
 
 struct entity_type {
 	struct cedar_text name;
-	struct type self;	 // the type of a reference to it
-	const struct type *shape; // a record
-	const struct type *tags;  // NULL: it has no tags
+	struct type self;		  // the type of a reference to it
+	const struct type *shape;	  // a record
+	const struct type *tags;	  // NULL: it has no tags
 	const struct cedar_text *choices; // of an enum
-	uint32_t n_choices;	  // 0: no enum
+	uint32_t n_choices;		  // 0: no enum
 	bool action;
 	uint8_t *above; // by number of entity type: may be an ancestor
 	uint32_t number;

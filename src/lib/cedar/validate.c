@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum { FINDINGS_MAX = 10000 };
-static const size_t steps_max = 200u * 1000 * 1000; // of one validation
+static const size_t steps_max = 500u * 1000 * 1000, steps_of_policy = 20u * 1000 * 1000;
 
 struct cedar_findings {
 	struct arena *arena;
@@ -22,6 +22,7 @@ struct validator {
 	struct cedar_findings *out;
 	struct checker c;
 	struct arena *built; // conditions: reset for each policy
+	size_t steps;	     // left for the whole
 	const struct policy *p;
 };
 
@@ -314,16 +315,18 @@ static struct err check_types(struct validator *v)
 			}
 		}
 	}
-	return possible ? OK
-			: finding(v, false, v->p->at, "the policy is false for every request");
+	return possible ? OK : finding(v, false, v->p->at, "the policy is false for every request");
 }
 
 static struct err check_policy(struct validator *v, const struct policy *p)
 {
 	v->p = p;
+	v->c.steps = v->steps < steps_of_policy ? v->steps : steps_of_policy;
+	v->steps -= v->c.steps;
 	TRY(check_scope_names(v, &p->principal));
 	TRY(check_scope_names(v, &p->resource));
 	if (p->template_id.n) { // the template was checked: what fills it remains
+		v->steps += v->c.steps;
 		if (p->principal.slot)
 			TRY(check_type(v, p->principal.uid->value.uid->type, 0));
 		if (p->resource.slot)
@@ -334,7 +337,9 @@ static struct err check_policy(struct validator *v, const struct policy *p)
 		TRY(check_uid(v, p->action.uid[i]));
 	TRY(check_names(v, p->body));
 	TRY(check_application(v));
-	return check_types(v);
+	struct err e = check_types(v);
+	v->steps += v->c.steps; // what it did not need
+	return e;
 }
 
 static struct err run(struct validator *v)
@@ -359,9 +364,8 @@ struct err cedar_validate(const struct cedar_schema *schema, const struct cedar_
 	struct validator v = {.schema = schema,
 			      .set = policies,
 			      .out = *out,
-			      .c = {.schema = schema,
-				    .arena = arena_new((size_t)256 << 20),
-				    .steps = steps_max},
+			      .c = {.schema = schema, .arena = arena_new((size_t)256 << 20)},
+			      .steps = steps_max,
 			      .built = arena_new((size_t)16 << 20)};
 	struct err e = run(&v);
 	arena_free(v.c.arena);

@@ -13,7 +13,7 @@ enum value_kind {
 	VALUE_ENTITY,
 	VALUE_SET,
 	VALUE_RECORD,
-	VALUE_DECIMAL,	// i: ten-thousandths
+	VALUE_DECIMAL, // i: ten-thousandths
 	VALUE_IP,
 	VALUE_DATETIME, // i: milliseconds since 1970
 	VALUE_DURATION, // i: milliseconds
@@ -23,7 +23,7 @@ extern const char *const value_kind_names[];
 struct uid {
 	struct cedar_text type, id;
 	uint64_t hash;
-	uint32_t node; // of the entity store that holds it, plus one; 0: of none
+	uint32_t node;	     // of the entity store that holds it, plus one; 0: of none
 	uint32_t type_index; // of that store
 };
 
@@ -82,8 +82,8 @@ static inline struct cedar_text value_string(const struct value *v)
 uint64_t cedar_uid_hash(struct cedar_text type, struct cedar_text id);
 static inline bool uid_equal(const struct uid *a, const struct uid *b)
 {
-	return a == b || (a->hash == b->hash && text_equal(a->type, b->type) &&
-			  text_equal(a->id, b->id));
+	return a == b ||
+	       (a->hash == b->hash && text_equal(a->type, b->type) && text_equal(a->id, b->id));
 }
 // Type::"id" for messages, cut when long.
 const char *cedar_uid_show(const struct uid *u, char *out, size_t size);

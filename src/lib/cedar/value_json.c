@@ -64,8 +64,7 @@ struct err value_read_uid(struct value_reader *r, const struct json *j, struct v
 static struct err call(struct value_reader *r, const struct json *at, enum fn f, size_t base,
 		       struct value *out)
 {
-	const char *wrong =
-		cedar_ext_call(f, r->stack.v + base, r->stack.n - base, r->arena, out);
+	const char *wrong = cedar_ext_call(f, r->stack.v + base, r->stack.n - base, r->arena, out);
 	r->stack.n = base;
 	return wrong ? value_wrong(r, at, "%s: %s", cedar_fns[f].name, wrong) : OK;
 }
@@ -189,8 +188,9 @@ struct err value_read(struct value_reader *r, const struct json *j, const struct
 	case JSON_OBJECT:
 		return object(r, j, type, out);
 	default:
-		return value_wrong(r, j, "a value is a boolean, an integer of 64 bits, a string, an "
-					 "array or an object, not a %s",
+		return value_wrong(r, j,
+				   "a value is a boolean, an integer of 64 bits, a string, an "
+				   "array or an object, not a %s",
 				   json_kind_names[j->kind]);
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SERIES and BATCH as telemetry sends them, through the whole write path: grant, chain, signature,
-// journal, heads. First byte: 0 BATCH, 1 SERIES. Each input meets the chain at its start, so that the
-// seed is accepted every time.
+// journal, heads. First byte: 0 BATCH, 1 SERIES. Each input meets the chain at its start, so that
+// the seed is accepted every time.
 #include "lib/ipc/messages.pb-c.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -62,7 +62,7 @@ static void add_device(void)
 	assert(chain_add(d, public->id, &c).code == ERR_NONE);
 	c->listed = true;
 	c->algorithm = SIGN_ED25519;
-	c->public_len = (uint8_t)public->len;
+	c->public_len = (uint8_t) public->len;
 	memcpy(c->public_key, public->bytes, public->len);
 	sign_key_free(k);
 }
@@ -78,7 +78,7 @@ static void name_series(void)
 	for (int i = 0; i < 3; i++) {
 		ipc__series_item__init(&items[i]);
 		items[i].number = (uint32_t)i + 1;
-		items[i].device = (char *)(uintptr_t)"r1";
+		items[i].device = (char *)(uintptr_t) "r1";
 		items[i].path = (char *)(uintptr_t)paths[i];
 		list[i] = &items[i];
 	}
@@ -91,7 +91,7 @@ static void name_series(void)
 
 static void start(void)
 {
-	static const struct daemon_conf conf = {.name = (char *)(uintptr_t)"gemel.test/fuzz",
+	static const struct daemon_conf conf = {.name = (char *)(uintptr_t) "gemel.test/fuzz",
 						.witnesses_mode = 1,
 						.memory_budget = 64 << 20,
 						.sample_interval = NS_PER_S,

@@ -4,7 +4,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct err record(void *ctx, uint64_t segment, enum journal_kind kind, const uint8_t *bytes, size_t n)
+static struct err record(void *ctx, uint64_t segment, enum journal_kind kind, const uint8_t *bytes,
+			 size_t n)
 {
 	struct repository *r = ctx;
 	struct cursor c = cursor_over(bytes, n);

@@ -28,7 +28,8 @@ static void proofs(struct cursor c)
 			return;
 		proof_write(&out, &p);
 	}
-	assert(out.len == (size_t)(c.at - start) && (!out.len || !memcmp(out.data, start, out.len)));
+	assert(out.len == (size_t)(c.at - start) &&
+	       (!out.len || !memcmp(out.data, start, out.len)));
 	assert(proof_find(out.data, out.len, p.revision, &p).code == ERR_NONE || !out.len);
 }
 
@@ -46,7 +47,8 @@ static void records(struct cursor c)
 			return;
 		ledger_leaf(&e, &leaf);
 	}
-	assert(out.len == (size_t)(c.at - start) && (!out.len || !memcmp(out.data, start, out.len)));
+	assert(out.len == (size_t)(c.at - start) &&
+	       (!out.len || !memcmp(out.data, start, out.len)));
 }
 
 static void head(const uint8_t *data, size_t size)

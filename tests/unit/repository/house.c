@@ -24,7 +24,8 @@ struct repository *house_repository(struct house *h)
 	return h->p.self;
 }
 
-static void say(struct house *h, enum process_id from, enum ipc_type type, const ProtobufCMessage *m)
+static void say(struct house *h, enum process_id from, enum ipc_type type,
+		const ProtobufCMessage *m)
 {
 	ok(ipc_send_pb(h->others[from], type, m));
 }
@@ -50,7 +51,8 @@ static void sign_for(struct house *h, const Ipc__KeySign *m)
 	say(h, PROCESS_KEYS, IPC_KEY_SIGNED, &a.base);
 }
 
-static struct err witness_sign(void *ctx, const void *message, size_t n, uint8_t out[NOTE_SIGNATURE])
+static struct err witness_sign(void *ctx, const void *message, size_t n,
+			       uint8_t out[NOTE_SIGNATURE])
 {
 	struct sign_signature s;
 	TRY(sign_make(ctx, message, n, &s));
@@ -73,14 +75,16 @@ static unsigned witness_answer(struct house *h, const uint8_t *body, size_t n, s
 		buf_printf(out, "%llu\n", (unsigned long long)w->size);
 		return 409;
 	}
-	if (q.old && merkle_check_consistency(q.old, &w->root, c.size, &c.root, q.proof.at, q.proof.n)
-			     .code != ERR_NONE)
+	if (q.old &&
+	    merkle_check_consistency(q.old, &w->root, c.size, &c.root, q.proof.at, q.proof.n)
+			    .code != ERR_NONE)
 		return 422;
 	const struct note_signer s = {.key = w->key, .sign = witness_sign, .ctx = w->sign};
 	struct buf other = {0};
 	buf_str(&other, "gemel.test/other\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
-	ok(note_sign(&s, (uint64_t)(clock_wall_ns() / NS_PER_S), w->lies ? buf_text(&other) : note.text,
-		     w->lies ? other.len : note.text_len, out));
+	ok(note_sign(&s, (uint64_t)(clock_wall_ns() / NS_PER_S),
+		     w->lies ? buf_text(&other) : note.text, w->lies ? other.len : note.text_len,
+		     out));
 	buf_clear(&other);
 	w->size = c.size;
 	w->root = c.root;
@@ -94,10 +98,10 @@ static void witness_for(struct house *h, const Ipc__WitnessAsk *m)
 	struct buf out = {0};
 	a.id = m->id;
 	a.witness = m->witness;
-	a.error = (char *)(uintptr_t)"";
+	a.error = (char *)(uintptr_t) "";
 	h->witness.asked++;
 	if (h->witness.away)
-		a.error = (char *)(uintptr_t)"connection refused";
+		a.error = (char *)(uintptr_t) "connection refused";
 	else
 		a.status = witness_answer(h, m->body.data, m->body.len, &out);
 	a.body = (ProtobufCBinaryData){out.len, out.data};
@@ -167,7 +171,8 @@ static struct err on_other(void *ctx, const struct ipc_message *m)
 	else if (m->type == IPC_GRANT_REVOKE)
 		h->revokes++;
 	else if (m->type == IPC_BATCH_ACK && (r = IPC_UNPACK(batch_ack, m, a, &e)))
-		tell(h->acks, &h->n_acks, ((Ipc__BatchAck *)r)->device, ((Ipc__BatchAck *)r)->seq, 0, "");
+		tell(h->acks, &h->n_acks, ((Ipc__BatchAck *)r)->device, ((Ipc__BatchAck *)r)->seq,
+		     0, "");
 	else if (m->type == IPC_BATCH_REFUSED && (r = IPC_UNPACK(batch_refused, m, a, &e)))
 		tell(h->refusals, &h->n_refusals, ((Ipc__BatchRefused *)r)->device,
 		     ((Ipc__BatchRefused *)r)->seq, ((Ipc__BatchRefused *)r)->expected,
@@ -226,7 +231,8 @@ static void on_drain_ours(void *ctx, enum process_id peer)
 
 static void give_keys(struct house *h)
 {
-	const struct sign_public *c = sign_key_public(h->checkpoint), *m = sign_key_public(h->management);
+	const struct sign_public *c = sign_key_public(h->checkpoint),
+				 *m = sign_key_public(h->management);
 	Ipc__KeyPublicItem items[3], *list[3];
 	static const Ipc__KeyPurpose purposes[] = {IPC__KEY_PURPOSE__KEY_CHECKPOINT,
 						   IPC__KEY_PURPOSE__KEY_TICKET,
@@ -314,8 +320,8 @@ struct house *house_new(void)
 	scoped(buf) struct buf vkey = {0};
 	note_key_format(&h->witness.key, &vkey);
 	snprintf(h->vkey, sizeof h->vkey, "%s", buf_text(&vkey));
-	h->witness_conf = (struct conf_witness){.name = (char *)(uintptr_t)"w1", .vkey = h->vkey};
-	h->conf = (struct daemon_conf){.name = (char *)(uintptr_t)"gemel.test/campus",
+	h->witness_conf = (struct conf_witness){.name = (char *)(uintptr_t) "w1", .vkey = h->vkey};
+	h->conf = (struct daemon_conf){.name = (char *)(uintptr_t) "gemel.test/campus",
 				       .witnesses = {&h->witness_conf, 1},
 				       .memory_budget = 64 << 20,
 				       .sample_interval = NS_PER_S,
@@ -422,7 +428,8 @@ void house_open_child(struct house *h)
 	int fds[2], folder = open(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	h->p = (struct process){.id = PROCESS_REPOSITORY, .conf = &h->conf, .state_dir = -1};
 	if (geteuid() == 0)
-		assert_int_equal(fchown(folder, 61200 + PROCESS_REPOSITORY, 61200 + PROCESS_REPOSITORY), 0);
+		assert_int_equal(
+			fchown(folder, 61200 + PROCESS_REPOSITORY, 61200 + PROCESS_REPOSITORY), 0);
 	ok(ipc_pair(fds));
 	start_child(h, fds[1]);
 	close(fds[1]);
@@ -434,7 +441,8 @@ void house_open_child(struct house *h)
 	ok(ipc_open(&h->parent, h->p.base, fds[0], PROCESS_PARENT, PROCESS_REPOSITORY, &events, h));
 	snprintf(conf, sizeof conf,
 		 "name: %s\nstate: /nowhere\nuid_base: 61200\nlog_level: error\nwitnesses:\n"
-		 "  - {name: w1, vkey: \"%s\", address: 127.0.0.1}\n", h->conf.name, h->vkey);
+		 "  - {name: w1, vkey: \"%s\", address: 127.0.0.1}\n",
+		 h->conf.name, h->vkey);
 	ok(ipc_send(h->parent, IPC_CONFIG, conf, strlen(conf), -1));
 	ok(ipc_send(h->parent, IPC_STATE_DIR, "", 0, folder));
 	close(folder);
@@ -533,7 +541,8 @@ void house_device_clear(struct house_device *d)
 	sign_key_free(d->key);
 }
 
-void house_state(struct house *h, const struct house_device *d, const char *state, const char *domain)
+void house_state(struct house *h, const struct house_device *d, const char *state,
+		 const char *domain)
 {
 	const struct sign_public *k = sign_key_public(d->key);
 	Ipc__BatchKey key = IPC__BATCH_KEY__INIT, *keys[] = {&key};
@@ -545,7 +554,7 @@ void house_state(struct house *h, const struct house_device *d, const char *stat
 	key.until_ns = clock_wall_ns() + 3600 * NS_PER_S;
 	m.device = (char *)(uintptr_t)d->name;
 	m.state = (char *)(uintptr_t)state;
-	m.kind = (char *)(uintptr_t)"agent";
+	m.kind = (char *)(uintptr_t) "agent";
 	m.domain = (char *)(uintptr_t)domain;
 	m.keys = keys;
 	m.n_keys = 1;
@@ -593,8 +602,9 @@ void house_batch(struct house *h, struct house_device *d, const struct house_upd
 		head.previous[7] ^= 1;
 	batch_canonical_start(c, d->name, seq, head.previous, (uint32_t)n);
 	for (size_t i = 0; i < n; i++)
-		batch_canonical_add(c, list[i].deletion ? BATCH_DELETE : BATCH_UPDATE, list[i].time_ns,
-				    list[i].path, strlen(list[i].path), &list[i].value);
+		batch_canonical_add(c, list[i].deletion ? BATCH_DELETE : BATCH_UPDATE,
+				    list[i].time_ns, list[i].path, strlen(list[i].path),
+				    &list[i].value);
 	batch_canonical_finish(c, hash);
 	batch_canonical_free(c);
 	if (!(spoil & SPOIL_UNSIGNED)) {
@@ -654,7 +664,7 @@ void house_record(struct house *h, enum process_id from, uint64_t id, const char
 	m.id = id;
 	m.kind = (char *)(uintptr_t)kind;
 	m.subject = (char *)(uintptr_t)subject;
-	m.actor = (char *)(uintptr_t)"tester";
+	m.actor = (char *)(uintptr_t) "tester";
 	m.body = (ProtobufCBinaryData){strlen(json), (uint8_t *)(uintptr_t)json};
 	say(h, from, IPC_RECORD, &m.base);
 }
@@ -662,7 +672,8 @@ void house_record(struct house *h, enum process_id from, uint64_t id, const char
 static void ticket_make(struct house *h, const char *role, struct buf *out)
 {
 	const char *domain = strchr(role, '@');
-	struct access_subject s = {.n_roles = 1, .issued_ns = clock_wall_ns(),
+	struct access_subject s = {.n_roles = 1,
+				   .issued_ns = clock_wall_ns(),
 				   .until_ns = clock_wall_ns() + 200 * NS_PER_S};
 	struct sign_signature signature;
 	strcpy(s.account, "ann");

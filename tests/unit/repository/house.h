@@ -23,14 +23,15 @@
 	do {                                                                                       \
 		struct err e_ = (e);                                                               \
 		if (e_.code)                                                                       \
-			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                         \
+			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                        \
 	} while (0)
 #define refused_with(e, c)                                                                         \
 	do {                                                                                       \
 		struct err e_ = (e);                                                               \
 		if (e_.code != (c))                                                                \
 			fail_msg("%s:%d: %s instead of %s: %s", __FILE__, __LINE__,                \
-				 err_code_name(e_.code), err_code_name(c), e_.text ? e_.text : "");  \
+				 err_code_name(e_.code), err_code_name(c),                         \
+				 e_.text ? e_.text : "");                                          \
 	} while (0)
 
 enum { HOUSE_NAMES = 65536, HOUSE_LOG = 20000 };
@@ -109,12 +110,12 @@ struct house_update {
 };
 
 struct house *house_new(void);
-void house_free(struct house *h); // removes the folder
-void house_open(struct house *h); // start, ready, all neighbours up
+void house_free(struct house *h);		 // removes the folder
+void house_open(struct house *h);		 // start, ready, all neighbours up
 void house_close(struct house *h, bool orderly); // orderly: stop; else as if it were killed
 // The same as a child of its own that closes its sandbox; house_value and asking work alike.
 void house_open_child(struct house *h);
-void house_kill(struct house *h);	    // SIGKILL
+void house_kill(struct house *h);      // SIGKILL
 int house_stop_child(struct house *h); // STOP; its exit status
 void house_up(struct house *h, enum process_id peer);
 void house_down(struct house *h, enum process_id peer);
@@ -132,7 +133,11 @@ void house_state(struct house *h, const struct house_device *d, const char *stat
 void house_telemetry_again(struct house_device *d); // its numbers are to be told again
 // One signed batch. `spoil`: bits of enum house_spoil.
 enum house_spoil {
-	SPOIL_SIGNATURE = 1, SPOIL_PREVIOUS = 2, SPOIL_VALUE = 4, SPOIL_UNSIGNED = 8, SPOIL_GAP = 16,
+	SPOIL_SIGNATURE = 1,
+	SPOIL_PREVIOUS = 2,
+	SPOIL_VALUE = 4,
+	SPOIL_UNSIGNED = 8,
+	SPOIL_GAP = 16,
 	SPOIL_REPEAT = 32,
 };
 void house_batch(struct house *h, struct house_device *d, const struct house_update *list, size_t n,

@@ -22,7 +22,10 @@ static int setup(void **state)
 	house_state(h, &b, "production", "site-b");
 	for (int i = 0; i < 20; i++) {
 		struct house_update u[4] = {
-			{IF "counters/in-octets", base + i * NS_PER_S, {.type = VALUE_UINT, .u = (uint64_t)i * 10}, false},
+			{IF "counters/in-octets",
+			 base + i * NS_PER_S,
+			 {.type = VALUE_UINT, .u = (uint64_t)i * 10},
+			 false},
 			house_text(IF "oper-status", base + i * NS_PER_S, i < 10 ? "UP" : "DOWN"),
 			house_text(RULE "hook", base + i * NS_PER_S, "forward"),
 			{IF "mtu", base + i * NS_PER_S, {.type = VALUE_UINT, .u = 1500}, false},
@@ -90,10 +93,12 @@ static void shows_what_may_be_seen(void **state)
 	// Named, it is refused, whether or not there is any.
 	static const char *const named[] = {RULE "hook", "/acl/nowhere"};
 	for (int i = 0; i < 2; i++) {
-		json_t *p = house_ask(h, "viewer", "data.query", "device", i ? "no-such" : "r1", "path", named[i], NULL);
+		json_t *p = house_ask(h, "viewer", "data.query", "device", i ? "no-such" : "r1",
+				      "path", named[i], NULL);
 		assert_int_equal(h->answer.status, 403);
 		assert_string_equal(h->answer.type, "application/problem+json");
-		assert_string_equal(json_string_value(json_object_get(json_object_get(p, "decision"), "policy")),
+		assert_string_equal(json_string_value(json_object_get(
+					    json_object_get(p, "decision"), "policy")),
 				    "viewer-reads-internal");
 		json_decref(p);
 	}
@@ -106,11 +111,13 @@ static void shows_what_may_be_seen(void **state)
 	assert_int_equal(items(a), 3);
 	assert_string_equal(text(a, 0, "device"), "r2");
 	json_decref(a);
-	json_decref(house_ask(h, "viewer@site-b", "data.series", "device", "r1", "path", IF "mtu", NULL));
+	json_decref(house_ask(h, "viewer@site-b", "data.series", "device", "r1", "path", IF "mtu",
+			      NULL));
 	assert_int_equal(h->answer.status, 404);
 	char same[300];
 	snprintf(same, sizeof same, "%.*s", (int)h->answer.body.len, (char *)h->answer.body.data);
-	json_decref(house_ask(h, "viewer@site-b", "data.series", "device", "r9", "path", IF "mtu", NULL));
+	json_decref(house_ask(h, "viewer@site-b", "data.series", "device", "r9", "path", IF "mtu",
+			      NULL));
 	assert_int_equal(h->answer.status, 404); // the same words as for one that is not
 	assert_int_equal(strlen(same), h->answer.body.len);
 }
@@ -118,23 +125,27 @@ static void shows_what_may_be_seen(void **state)
 static void finds_values(void **state)
 {
 	struct house *h = *state;
-	json_t *a = house_ask(h, "viewer", "data.query", "device", "r1", "path", IF "oper-status", NULL);
+	json_t *a = house_ask(h, "viewer", "data.query", "device", "r1", "path", IF "oper-status",
+			      NULL);
 	assert_int_equal(items(a), 1);
 	assert_string_equal(text(a, 0, "value"), "DOWN");
 	assert_string_equal(text(a, 0, "class"), "internal");
 	json_decref(a);
-	a = house_ask(h, "viewer", "data.query", "path", "/interfaces/interface[name=*]/state/counters", NULL);
+	a = house_ask(h, "viewer", "data.query", "path",
+		      "/interfaces/interface[name=*]/state/counters", NULL);
 	assert_int_equal(items(a), 2);
 	assert_int_equal(json_integer_value(item(a, 0, "value")), 180);
 	json_decref(a);
-	a = house_ask(h, "viewer", "data.query", "path", "/.../mtu", "filter", "R2", "fields", "device,value", NULL);
+	a = house_ask(h, "viewer", "data.query", "path", "/.../mtu", "filter", "R2", "fields",
+		      "device,value", NULL);
 	assert_int_equal(items(a), 1);
 	assert_int_equal(json_object_size(json_array_get(json_object_get(a, "items"), 0)), 2);
 	assert_string_equal(text(a, 0, "device"), "r2");
 	json_decref(a);
-	static const char *const bad[][2] = {{"path", "interfaces["}, {"at", "tomorrow-ish"}, {"class", "secret"},
-					     {"fields", "device,pass"}, {"cursor", "q1.0.0.1"},
-					     {"cursor", "s1.0.0.1.1"}, {"at", "2100-01-01T00:00:00Z"}};
+	static const char *const bad[][2] = {
+		{"path", "interfaces["},       {"at", "tomorrow-ish"}, {"class", "secret"},
+		{"fields", "device,pass"},     {"cursor", "q1.0.0.1"}, {"cursor", "s1.0.0.1.1"},
+		{"at", "2100-01-01T00:00:00Z"}};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		json_decref(house_ask(h, "viewer", "data.query", bad[i][0], bad[i][1], NULL));
 		if (h->answer.status != 400)
@@ -152,15 +163,18 @@ static void pages_are_whole(void **state)
 	for (int past = 0; past < 2; past++) {
 		size_t n = 0;
 		do {
-			json_t *a = house_ask(h, "operator", "data.query", "#limit", "3", "at",
-					      past ? at : "", *cursor ? "cursor" : NULL, cursor, NULL);
+			json_t *a =
+				house_ask(h, "operator", "data.query", "#limit", "3", "at",
+					  past ? at : "", *cursor ? "cursor" : NULL, cursor, NULL);
 			assert_int_equal(h->answer.status, 200);
 			assert_true(items(a) >= 1 && items(a) <= 3);
 			for (size_t i = 0; i < items(a); i++) {
 				assert_true(n < 8);
-				snprintf(all[n], sizeof all[n], "%s %s", text(a, i, "device"), text(a, i, "path"));
+				snprintf(all[n], sizeof all[n], "%s %s", text(a, i, "device"),
+					 text(a, i, "path"));
 				if (n)
-					assert_true(strcmp(all[n - 1], all[n]) < 0); // in order, none twice
+					assert_true(strcmp(all[n - 1], all[n]) <
+						    0); // in order, none twice
 				n++;
 			}
 			const char *next = json_string_value(json_object_get(a, "next"));
@@ -192,25 +206,29 @@ static void history_in_pages(void **state)
 	size_t n = 0;
 	do {
 		json_t *a = house_ask(h, "viewer", "data.series", "device", "r1", "path",
-				      "/interfaces/interface/state/...", "from", from, "to", to, "#limit", "4",
-				      *cursor ? "cursor" : NULL, cursor, NULL);
+				      "/interfaces/interface/state/...", "from", from, "to", to,
+				      "#limit", "4", *cursor ? "cursor" : NULL, cursor, NULL);
 		assert_int_equal(h->answer.status, 200);
 		for (size_t i = 0; i < items(a); i++, n++)
 			if (strstr(text(a, i, "path"), "in-octets"))
-				assert_int_equal(json_integer_value(item(a, i, "value")), 40 + 20 * n);
+				assert_int_equal(json_integer_value(item(a, i, "value")),
+						 40 + 20 * n);
 		const char *next = json_string_value(json_object_get(a, "next"));
 		snprintf(cursor, sizeof cursor, "%s", next ? next : "");
 		json_decref(a);
 	} while (*cursor && n < 100);
 	assert_int_equal(n, 21); // seven of each of three paths: chunks and heads
-	json_t *a = house_ask(h, "viewer", "data.series", "device", "r1", "path", IF "counters/in-octets", "from",
-			      from, "to", to, "#points", "2", NULL);
+	json_t *a =
+		house_ask(h, "viewer", "data.series", "device", "r1", "path",
+			  IF "counters/in-octets", "from", from, "to", to, "#points", "2", NULL);
 	assert_int_equal(items(a), 2); // the newest
 	assert_int_equal(json_integer_value(item(a, 1, "value")), 160);
 	json_decref(a);
-	json_decref(house_ask(h, "viewer", "data.series", "device", "r1", "path", RULE "hook", NULL));
+	json_decref(
+		house_ask(h, "viewer", "data.series", "device", "r1", "path", RULE "hook", NULL));
 	assert_int_equal(h->answer.status, 403);
-	json_decref(house_ask(h, "viewer", "data.series", "device", "r1", "path", IF "mtu", "from", to, "to", from, NULL));
+	json_decref(house_ask(h, "viewer", "data.series", "device", "r1", "path", IF "mtu", "from",
+			      to, "to", from, NULL));
 	assert_int_equal(h->answer.status, 400);
 }
 
@@ -219,8 +237,10 @@ static void lineage_both_ways(void **state)
 {
 	struct house *h = *state;
 	char at[40];
-	json_decref(house_ask(h, "operator", "data.query", "device", "r1", "path", "/acl", "purpose", "change 17", NULL));
-	json_t *a = house_ask(h, "operator", "data.lineage", "device", "r1", "path", RULE "hook", NULL);
+	json_decref(house_ask(h, "operator", "data.query", "device", "r1", "path", "/acl",
+			      "purpose", "change 17", NULL));
+	json_t *a =
+		house_ask(h, "operator", "data.lineage", "device", "r1", "path", RULE "hook", NULL);
 	assert_int_equal(h->answer.status, 200);
 	const json_t *batch = json_object_get(a, "batch");
 	assert_true(json_is_true(json_object_get(batch, "signed")));
@@ -239,16 +259,21 @@ static void lineage_both_ways(void **state)
 	assert_true(found);
 	json_decref(a);
 	snprintf(at, sizeof at, "%lld", (long long)(base + 5 * NS_PER_S)); // in a chunk
-	a = house_ask(h, "viewer", "data.lineage", "device", "r1", "path", IF "mtu", "at", at, NULL);
+	a = house_ask(h, "viewer", "data.lineage", "device", "r1", "path", IF "mtu", "at", at,
+		      NULL);
 	assert_int_equal(h->answer.status, 200);
 	assert_true(json_is_true(json_object_get(json_object_get(a, "batch"), "verified")));
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(a, "batch"), "seq")), 3);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(a, "stored"), "place")), "chunk");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(a, "batch"), "seq")),
+			 3);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(a, "stored"), "place")), "chunk");
 	assert_false(json_is_true(json_object_get(a, "reads_recorded")));
 	json_decref(a);
-	json_decref(house_ask(h, "viewer", "data.lineage", "device", "r1", "path", RULE "hook", NULL));
+	json_decref(
+		house_ask(h, "viewer", "data.lineage", "device", "r1", "path", RULE "hook", NULL));
 	assert_int_equal(h->answer.status, 403);
-	json_decref(house_ask(h, "viewer", "data.lineage", "device", "r1", "path", "/lldp/state/none", NULL));
+	json_decref(house_ask(h, "viewer", "data.lineage", "device", "r1", "path",
+			      "/lldp/state/none", NULL));
 	assert_int_equal(h->answer.status, 404);
 }
 
@@ -258,7 +283,8 @@ static void counts_what_is_kept(void **state)
 	json_t *a = house_ask(h, "viewer", "data.stats", NULL);
 	assert_int_equal(json_integer_value(json_object_get(a, "devices")), 2);
 	const json_t *classes = json_object_get(a, "classes");
-	assert_int_equal(json_array_size(classes), 2); // public, internal: not even how many of the others
+	assert_int_equal(json_array_size(classes),
+			 2); // public, internal: not even how many of the others
 	const json_t *internal = json_array_get(classes, 1);
 	assert_int_equal(json_integer_value(json_object_get(internal, "points")), 60);
 	assert_int_equal(json_integer_value(json_object_get(internal, "series")), 6);
@@ -279,7 +305,8 @@ static void shows_nothing_unrecorded(void **state)
 	a = house_ask(h, "operator", "data.query", "path", "/acl", NULL);
 	assert_int_equal(items(a), 0);
 	json_decref(a);
-	json_decref(house_ask(h, "operator", "data.lineage", "device", "r1", "path", RULE "hook", NULL));
+	json_decref(house_ask(h, "operator", "data.lineage", "device", "r1", "path", RULE "hook",
+			      NULL));
 	assert_int_equal(h->answer.status, 403);
 	a = house_ask(h, "operator", "data.query", NULL);
 	assert_int_equal(items(a), 6);

@@ -17,7 +17,7 @@
 	do {                                                                                       \
 		struct err e_ = (e);                                                               \
 		if (e_.code)                                                                       \
-			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                         \
+			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                        \
 	} while (0)
 
 enum { TICKS = 500, COLUMNS = 40 };
@@ -35,7 +35,8 @@ static struct batch_value any_value(unsigned type)
 {
 	struct batch_value v = {.type = (enum batch_type)type};
 	const char *w = words[next() % 5];
-	static const uint64_t extremes[] = {0, 1, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN, 255, 256};
+	static const uint64_t extremes[] = {0,	 1,  UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN,
+					    255, 256};
 	switch (type) {
 	case VALUE_NONE:
 		break;
@@ -76,7 +77,8 @@ static void make_column(struct column *c, int kind)
 			continue;
 		}
 		if (kind == 9) // a counter
-			p->value = (struct batch_value){.type = VALUE_UINT, .u = counter += 1000 + next() % 50};
+			p->value = (struct batch_value){.type = VALUE_UINT,
+							.u = counter += 1000 + next() % 50};
 		else if (kind == 10) // mixed
 			p->value = any_value(next() % 8);
 		else
@@ -106,15 +108,17 @@ static void chunks_give_back(void **state)
 		struct chunk c;
 		int64_t t = round == 5 ? INT64_MIN : 1700000000000000000;
 		for (int i = 0; i < TICKS; i++)
-			ticks[i] = (struct chunk_tick){t += round % 2 ? 10000000000 : (int64_t)next(),
-						       (uint64_t)i * 3 + next() % 2};
+			ticks[i] =
+				(struct chunk_tick){t += round % 2 ? 10000000000 : (int64_t)next(),
+						    (uint64_t)i * 3 + next() % 2};
 		chunk_write_start(w, ticks, TICKS);
 		for (int i = 0; i < COLUMNS; i++) {
 			make_column(&columns[i], i % 11);
 			if (round == 3)
 				columns[i].n = columns[i].n ? 1 : 0;
 			if (columns[i].n)
-				chunk_write_column(w, (uint32_t)(i * i + 1), columns[i].points, columns[i].n);
+				chunk_write_column(w, (uint32_t)(i * i + 1), columns[i].points,
+						   columns[i].n);
 		}
 		ok(chunk_write_finish(w, &out, &codec));
 		ok(chunk_read(out.data, out.len, codec, a, &c));
@@ -145,13 +149,16 @@ static void counters_are_small(void **state)
 	scoped(buf) struct buf out = {0};
 	enum chunk_codec codec;
 	for (int i = 0; i < TICKS; i++)
-		ticks[i] = (struct chunk_tick){1700000000000000000 + (int64_t)i * 10000000000, (uint64_t)i};
+		ticks[i] = (struct chunk_tick){1700000000000000000 + (int64_t)i * 10000000000,
+					       (uint64_t)i};
 	chunk_write_start(w, ticks, TICKS);
 	for (uint32_t s = 1; s <= 12; s++) {
 		uint64_t v = 0;
 		for (uint32_t i = 0; i < TICKS; i++)
 			points[i] = (struct chunk_point){
-				i, false, {.type = VALUE_UINT, .u = v += s % 3 ? 900 + next() % 200 : 0}};
+				i,
+				false,
+				{.type = VALUE_UINT, .u = v += s % 3 ? 900 + next() % 200 : 0}};
 		chunk_write_column(w, s, points, TICKS);
 	}
 	ok(chunk_write_finish(w, &out, &codec));
@@ -171,7 +178,8 @@ static void refuses_cut_and_altered(void **state)
 	chunk_write_start(w, ticks, 20);
 	for (int i = 0; i < 11; i++) {
 		make_column(&column, i);
-		chunk_write_column(w, (uint32_t)i + 1, column.points, column.n > 10 ? 10 : column.n);
+		chunk_write_column(w, (uint32_t)i + 1, column.points,
+				   column.n > 10 ? 10 : column.n);
 	}
 	ok(chunk_write_finish(w, &out, &codec));
 	for (size_t cut = 0; cut < out.len; cut++) {
@@ -204,7 +212,8 @@ static void heads_give_back(void **state)
 		for (size_t i = 0; i < column.n; i++) {
 			uint32_t tick;
 			const struct chunk_point *p = &column.points[i];
-			ok(head_tick(&x, d, p->tick % 17 ? (int64_t)p->tick + 100 : 5, i + 1, &tick)); // some are late
+			ok(head_tick(&x, d, p->tick % 17 ? (int64_t)p->tick + 100 : 5, i + 1,
+				     &tick)); // some are late
 			column.points[i].tick = tick;
 			ok(head_append(&x, d, s, tick, p->deleted ? NULL : &p->value));
 		}
@@ -227,11 +236,13 @@ static void count(void *ctx, uint32_t number, struct series *s)
 
 static void finds_what_lies_under(void **state)
 {
-	static const char *const paths[] = {"/a", "/a/b", "/a/b[k=1]/c", "/a/bc", "/a/b/d", "/ab", "/a/b[k=2]"};
+	static const char *const paths[] = {"/a",     "/a/b", "/a/b[k=1]/c", "/a/bc",
+					    "/a/b/d", "/ab",  "/a/b[k=2]"};
 	static const struct {
 		const char *path;
 		unsigned n;
-	} asked[] = {{"/a", 6}, {"/a/b", 4}, {"/", 7}, {"/a/bc", 1}, {"/x", 0}, {"/a/b[k=1]", 1}, {"", 7}};
+	} asked[] = {{"/a", 6}, {"/a/b", 4},	  {"/", 7}, {"/a/bc", 1},
+		     {"/x", 0}, {"/a/b[k=1]", 1}, {"", 7}};
 	struct index x;
 	struct device *d, *other;
 	ok(index_init(&x));
@@ -240,8 +251,10 @@ static void finds_what_lies_under(void **state)
 	for (size_t i = 0; i < 7; i++) {
 		uint32_t a, b, again;
 		ok(index_series_add(&x, d, paths[i], strlen(paths[i]), CLASS_INTERNAL, 100, &a));
-		ok(index_series_add(&x, other, paths[i], strlen(paths[i]), CLASS_INTERNAL, 100, &b));
-		ok(index_series_add(&x, d, paths[i], strlen(paths[i]), CLASS_INTERNAL, 100, &again));
+		ok(index_series_add(&x, other, paths[i], strlen(paths[i]), CLASS_INTERNAL, 100,
+				    &b));
+		ok(index_series_add(&x, d, paths[i], strlen(paths[i]), CLASS_INTERNAL, 100,
+				    &again));
 		assert_int_equal(a, again);
 		assert_int_not_equal(a, b);
 		assert_ptr_equal(index_series(&x, a)->path, index_series(&x, b)->path); // kept once
@@ -253,11 +266,13 @@ static void finds_what_lies_under(void **state)
 			fail_msg("under \"%s\": %u", asked[i].path, n);
 	}
 	uint32_t number;
-	assert_int_equal(index_series_add(&x, d, "/z", 2, CLASS_INTERNAL, 7, &number).code, ERR_LIMIT);
+	assert_int_equal(index_series_add(&x, d, "/z", 2, CLASS_INTERNAL, 7, &number).code,
+			 ERR_LIMIT);
 	for (int i = 0; i < 20000; i++) { // tables grow, and find what they had
 		char path[40];
 		snprintf(path, sizeof path, "/grow/p%d", i);
-		ok(index_series_add(&x, other, path, strlen(path), CLASS_INTERNAL, 100000, &number));
+		ok(index_series_add(&x, other, path, strlen(path), CLASS_INTERNAL, 100000,
+				    &number));
 	}
 	assert_true(index_series_find(&x, other->number, "/grow/p77", 9) > 0);
 	assert_int_equal(index_series_find(&x, d->number, "/grow/p77", 9), 0);
@@ -267,10 +282,8 @@ static void finds_what_lies_under(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chunks_give_back),
-		cmocka_unit_test(counters_are_small),
-		cmocka_unit_test(refuses_cut_and_altered),
-		cmocka_unit_test(heads_give_back),
+		cmocka_unit_test(chunks_give_back),	   cmocka_unit_test(counters_are_small),
+		cmocka_unit_test(refuses_cut_and_altered), cmocka_unit_test(heads_give_back),
 		cmocka_unit_test(finds_what_lies_under),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,8 @@ static void live(struct house *h, struct house_device *devices, int64_t for_ns)
 			if (devices[i].seq < acked[i] + WINDOW && devices[i].seq < BATCHES_MOST)
 				send_one(h, &devices[i]);
 		if (turn % 16 == 0 && n_recorded < 2000)
-			house_record(h, PROCESS_MANAGEMENT, turn + 1, "device.enrolled", "r0", "{}");
+			house_record(h, PROCESS_MANAGEMENT, turn + 1, "device.enrolled", "r0",
+				     "{}");
 		event_base_loop(h->p.base, EVLOOP_NONBLOCK);
 		collect(h);
 		assert_int_equal(h->n_refusals, 0);
@@ -103,7 +104,8 @@ static void check_values(struct house *h, const struct house_device *d)
 		assert_int_equal(h->answer.status, 200);
 		size_t i;
 		json_t *item;
-		json_array_foreach(json_object_get(a, "items"), i, item) {
+		json_array_foreach(json_object_get(a, "items"), i, item)
+		{
 			uint64_t v = (uint64_t)json_integer_value(json_object_get(item, "value"));
 			if (v != next)
 				fail_msg("%s: value %llu, expected %llu of %llu", d->name,
@@ -127,7 +129,8 @@ static void check_records(struct house *h)
 		snprintf(index, sizeof index, "%llu", (unsigned long long)recorded_id[i]);
 		json_t *e = house_ask(h, "auditor", "ledger.entry", "#index", index, NULL);
 		assert_int_equal(h->answer.status, 200);
-		assert_string_equal(json_string_value(json_object_get(e, "kind")), "device.enrolled");
+		assert_string_equal(json_string_value(json_object_get(e, "kind")),
+				    "device.enrolled");
 		json_decref(e);
 	}
 }
@@ -203,7 +206,8 @@ static void works_in_its_sandbox(void **state)
 	for (int life = 0; life < 2; life++) {
 		house_open_child(h);
 		resume(h, &d);
-		for (int i = 0; i < 1200; i++) { // enough for chunks: a commit, a checkpoint of the store
+		for (int i = 0; i < 1200;
+		     i++) { // enough for chunks: a commit, a checkpoint of the store
 			send_one(h, &d);
 			if (i % 50 == 49)
 				while (acked[0] < d.seq) {
@@ -211,7 +215,8 @@ static void works_in_its_sandbox(void **state)
 					collect(h);
 				}
 		}
-		static const char *const asked[] = {"data.verify", "data.stats", "ledger.entries", "data.query"};
+		static const char *const asked[] = {"data.verify", "data.stats", "ledger.entries",
+						    "data.query"};
 		for (size_t i = 0; i < 4; i++) {
 			json_decref(house_ask(h, i == 2 ? "auditor" : "operator", asked[i], NULL));
 			assert_int_equal(h->answer.status, 200);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sealed journal and sealed rows: what was synced is read back; the unfinished end is cut off and
-// told; every flipped byte and every missing segment is told, and what stands beside it still read.
+// The sealed journal and sealed rows: what was synced is read back; the unfinished end is cut off
+// and told; every flipped byte and every missing segment is told, and what stands beside it still
+// read.
 #include "repository/commit.h"
 #include "repository/journal.h"
 
@@ -19,7 +20,7 @@
 	do {                                                                                       \
 		struct err e_ = (e);                                                               \
 		if (e_.code)                                                                       \
-			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                         \
+			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                        \
 	} while (0)
 
 struct fixture {
@@ -77,7 +78,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct err take(void *ctx, uint64_t segment, enum journal_kind kind, const uint8_t *bytes, size_t n)
+static struct err take(void *ctx, uint64_t segment, enum journal_kind kind, const uint8_t *bytes,
+		       size_t n)
 {
 	struct fixture *f = ctx;
 	unsigned v;
@@ -340,7 +342,8 @@ static void rows_open_only_in_their_place(void **state)
 	sealer_close(&s);
 	ok(commit_finish(&c));
 	commit_clear(&c);
-	struct store_row row = {.table = STORE_CHUNK, .domain = 1, .device = 7, .key = key, .key_len = 5};
+	struct store_row row = {
+		.table = STORE_CHUNK, .domain = 1, .device = 7, .key = key, .key_len = 5};
 	ok(store_get(f->store, &row, a));
 	assert_null(memmem(row.body, row.body_len, "plain", 5)); // X.2011 8.3.1-1
 	ok(row_open(f->keys, &row, a, &info, &plain, &n));
@@ -392,13 +395,15 @@ static void a_deleted_key_ends_its_rows(void **state)
 	ok(commit_finish(&c));
 	commit_clear(&c);
 	ok(commit_begin(&c, f->store, f->keys, 4));
-	const struct store_row place = {.table = STORE_DEK, .domain = 1, .device = 9, .key = dek, .key_len = 8};
+	const struct store_row place = {
+		.table = STORE_DEK, .domain = 1, .device = 9, .key = dek, .key_len = 8};
 	ok(commit_delete(&c, &place));
 	ok(commit_finish(&c));
 	commit_clear(&c);
 	close_all(f); // no cache keeps it
 	open_all(f);
-	struct store_row row = {.table = STORE_CHUNK, .domain = 1, .device = 9, .key = key, .key_len = 1};
+	struct store_row row = {
+		.table = STORE_CHUNK, .domain = 1, .device = 9, .key = key, .key_len = 1};
 	ok(store_get(f->store, &row, a));
 	assert_int_equal(row_open(f->keys, &row, a, &info, &plain, &n).code, ERR_CORRUPT);
 }
@@ -431,8 +436,11 @@ static void root_key_and_store_belong_together(void **state)
 	flip(path, 9);
 	ok(data_keys_open(f->folder, f->store, &f->keys));
 	// A store that has lost its id, with keys in it, is never taken for a new one.
-	const struct store_row id = {.table = STORE_META, .key = (const uint8_t *)"store-id", .key_len = 8,
-				     .body = data_keys_store_id(f->keys), .body_len = STORE_ID};
+	const struct store_row id = {.table = STORE_META,
+				     .key = (const uint8_t *)"store-id",
+				     .key_len = 8,
+				     .body = data_keys_store_id(f->keys),
+				     .body_len = STORE_ID};
 	uint8_t copy[STORE_ID];
 	memcpy(copy, data_keys_store_id(f->keys), STORE_ID);
 	data_keys_close(f->keys);

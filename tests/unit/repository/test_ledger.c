@@ -68,7 +68,8 @@ static void prove(struct house *h, uint64_t index, unsigned quorum)
 	json_t *none = house_ask(h, "auditor", "ledger.vkey", NULL);
 	assert_null(none);
 	char vkey[300];
-	snprintf(vkey, sizeof vkey, "%.*s", (int)h->answer.body.len - 1, (char *)h->answer.body.data);
+	snprintf(vkey, sizeof vkey, "%.*s", (int)h->answer.body.len - 1,
+		 (char *)h->answer.body.data);
 	ok(note_key_parse(vkey, &log));
 	json_decref(house_ask(h, "auditor", "ledger.proof", "#index", number, NULL));
 	ok(tlog_proof_parse((char *)h->answer.body.data, h->answer.body.len, a, &p));
@@ -104,7 +105,8 @@ static void grows_and_proves(void **state)
 	}
 }
 
-// Tiles as the API gives them, at the size of the served checkpoint: what `gemel ledger export` does.
+// Tiles as the API gives them, at the size of the served checkpoint: what `gemel ledger export`
+// does.
 static void serves_tiles(void **state)
 {
 	struct house *h = *state;
@@ -129,8 +131,8 @@ static void serves_tiles(void **state)
 	assert_int_equal(h->answer.body.len, 7 * 32);
 	json_decref(house_ask(h, "auditor", "ledger.tile", "rest", "entries/000.p/7", NULL));
 	assert_int_equal(h->answer.status, 200);
-	static const char *const bad[] = {"0/001", "0/../checkpoint", "entries/002", "9/000", "0/000.p/256",
-					  "../root.key", "0/000.p/0"};
+	static const char *const bad[] = {"0/001",	 "0/../checkpoint", "entries/002", "9/000",
+					  "0/000.p/256", "../root.key",	    "0/000.p/0"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		json_decref(house_ask(h, "auditor", "ledger.tile", "rest", bad[i], NULL));
 		assert_int_equal(h->answer.status, 404);
@@ -141,10 +143,12 @@ static void lists_entries(void **state)
 {
 	struct house *h = *state;
 	record(h, 150);
-	house_record(h, PROCESS_MANAGEMENT, 900, "session.refused", "eve", "{\"why\":\"password\"}");
+	house_record(h, PROCESS_MANAGEMENT, 900, "session.refused", "eve",
+		     "{\"why\":\"password\"}");
 	house_record(h, PROCESS_MODELS, 901, "model.started", "basic", "{}");
 	house_turn(h);
-	json_t *list = house_ask(h, "auditor", "ledger.entries", "kind", "device.", "subject", "r1", NULL);
+	json_t *list =
+		house_ask(h, "auditor", "ledger.entries", "kind", "device.", "subject", "r1", NULL);
 	assert_int_equal(json_array_size(json_object_get(list, "items")), 100);
 	uint64_t before = UINT64_MAX;
 	for (size_t i = 0; i < 100; i++) {
@@ -152,12 +156,14 @@ static void lists_entries(void **state)
 		uint64_t index = (uint64_t)json_integer_value(json_object_get(e, "index"));
 		assert_true(index < before);
 		before = index;
-		assert_string_equal(json_string_value(json_object_get(e, "kind")), "device.enrolled");
+		assert_string_equal(json_string_value(json_object_get(e, "kind")),
+				    "device.enrolled");
 	}
 	char next[64];
 	snprintf(next, sizeof next, "%s", json_string_value(json_object_get(list, "next")));
 	json_decref(list);
-	list = house_ask(h, "auditor", "ledger.entries", "kind", "device.", "subject", "r1", "cursor", next, NULL);
+	list = house_ask(h, "auditor", "ledger.entries", "kind", "device.", "subject", "r1",
+			 "cursor", next, NULL);
 	assert_int_equal(json_array_size(json_object_get(list, "items")), 50);
 	assert_true(json_is_null(json_object_get(list, "next")));
 	json_decref(list);
@@ -166,12 +172,14 @@ static void lists_entries(void **state)
 	assert_int_equal(h->answer.status, 200);
 	assert_int_equal(json_array_size(json_object_get(list, "items")), 0);
 	json_decref(list);
-	list = house_ask(h, "auditor", "ledger.entries", "kind", "session.", "fields", "index,body", NULL);
+	list = house_ask(h, "auditor", "ledger.entries", "kind", "session.", "fields", "index,body",
+			 NULL);
 	assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
 	const json_t *e = json_array_get(json_object_get(list, "items"), 0);
 	assert_int_equal(json_object_size(e), 2);
 	char number[24];
-	snprintf(number, sizeof number, "%lld", (long long)json_integer_value(json_object_get(e, "index")));
+	snprintf(number, sizeof number, "%lld",
+		 (long long)json_integer_value(json_object_get(e, "index")));
 	json_decref(list);
 	json_t *problem = house_ask(h, "administrator", "ledger.entry", "#index", number, NULL);
 	assert_int_equal(h->answer.status, 403);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What decides before anything is kept: grants by state, classes by path, places in chains; and that
-// nobody can fill the ledger.
+// What decides before anything is kept: grants by state, classes by path, places in chains; and
+// that nobody can fill the ledger.
 #include "lib/base/clock.h"
 #include "repository/aggregate.h"
 #include "repository/chain.h"
@@ -19,7 +19,7 @@
 	do {                                                                                       \
 		struct err e_ = (e);                                                               \
 		if (e_.code)                                                                       \
-			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                         \
+			fail_msg("%s:%d: %s", __FILE__, __LINE__, e_.text);                        \
 	} while (0)
 
 static bool covers(const char *state, const char *path, bool deletion)
@@ -30,7 +30,8 @@ static bool covers(const char *state, const char *path, bool deletion)
 // X.2011 8.3.1-2
 static void grants_by_state(void **state)
 {
-	static const char *const nothing[] = {"unknown", "invited", "suspended", "revoked", "", "Production"};
+	static const char *const nothing[] = {"unknown", "invited", "suspended",
+					      "revoked", "",	    "Production"};
 	static const char *const posture[] = {"quarantine", "tested", "attested"};
 	ok(grants_start());
 	for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
@@ -43,8 +44,10 @@ static void grants_by_state(void **state)
 		assert_false(covers(posture[i], "/interfaces/interface[name=e]/state/mtu", false));
 		assert_false(covers(posture[i], "/system/aaa/users", false));
 	}
-	assert_true(covers("production", "/interfaces/interface[name=e]/state/counters/in-octets", false));
-	assert_true(covers("production", "/acl/acl-sets/acl-set[name=a][type=ACL_IPV4]/state/hook", false));
+	assert_true(covers("production", "/interfaces/interface[name=e]/state/counters/in-octets",
+			   false));
+	assert_true(covers("production", "/acl/acl-sets/acl-set[name=a][type=ACL_IPV4]/state/hook",
+			   false));
 	assert_false(covers("production", "/interfaces/interface[name=e]/config/mtu", false));
 	assert_false(covers("production", "/system/aaa/authentication/users", false));
 	// A deletion may name a node above what is granted, and only then.
@@ -65,21 +68,24 @@ static enum access_class class_of(const struct classes *c, const char *path)
 // X.2011 8.3.1-6
 static void classes_by_path(void **state)
 {
-	struct conf_class own[] = {{(char *)(uintptr_t)"/lldp", CLASS_PERSONAL},
-				   {(char *)(uintptr_t)"/acl/acl-sets/acl-set[name=open]", CLASS_PUBLIC}};
+	struct conf_class own[] = {
+		{(char *)(uintptr_t) "/lldp", CLASS_PERSONAL},
+		{(char *)(uintptr_t) "/acl/acl-sets/acl-set[name=open]", CLASS_PUBLIC}};
 	struct daemon_conf conf = {.classes = {own, 2}};
 	struct classes *c;
 	ok(classes_new(&conf, &c));
 	assert_int_equal(class_of(c, "/interfaces/interface[name=e]/state/mtu"), CLASS_INTERNAL);
-	assert_int_equal(class_of(c, "/acl/acl-sets/acl-set[name=x][type=ACL_IPV4]/state/hook"), CLASS_CONFIDENTIAL);
-	assert_int_equal(class_of(c, "/acl/acl-sets/acl-set[name=open][type=ACL_IPV4]/state/hook"), CLASS_PUBLIC);
+	assert_int_equal(class_of(c, "/acl/acl-sets/acl-set[name=x][type=ACL_IPV4]/state/hook"),
+			 CLASS_CONFIDENTIAL);
+	assert_int_equal(class_of(c, "/acl/acl-sets/acl-set[name=open][type=ACL_IPV4]/state/hook"),
+			 CLASS_PUBLIC);
 	assert_int_equal(class_of(c, "/lldp/state/system-name"), CLASS_PERSONAL);
 	assert_int_equal(class_of(c, "/system/aaa/x"), CLASS_RESTRICTED);
 	assert_int_equal(class_of(c, "/bgp/neighbors/neighbor[a=1]/password"), CLASS_RESTRICTED);
 	assert_string_equal(classes_rule(c, "/lldp/state/system-name", 23), "/lldp");
 	assert_string_equal(classes_rule(c, "/x", 2), "(default)");
 	classes_free(c);
-	own[0].path = (char *)(uintptr_t)"lldp[";
+	own[0].path = (char *)(uintptr_t) "lldp[";
 	struct err e = classes_new(&conf, &c);
 	assert_int_equal(e.code, ERR_USAGE);
 	assert_non_null(strstr(e.text, "lldp["));
@@ -88,7 +94,8 @@ static void classes_by_path(void **state)
 // X.2011 8.2.1-4
 static void places_in_chains(void **state)
 {
-	struct chain c = {.listed = true, .public_len = 32, .from_ns = 100, .until_ns = 200, .seq = 7};
+	struct chain c = {
+		.listed = true, .public_len = 32, .from_ns = 100, .until_ns = 200, .seq = 7};
 	struct batch_head h = {.flags = BATCH_SIGNED, .seq = 8};
 	uint64_t expected = 0;
 	memset(c.hash, 3, sizeof c.hash);
@@ -177,11 +184,12 @@ static void aggregates(void **state)
 	assert_int_equal(w.n, 3);
 	assert_int_equal(w.count, 5001); // none is lost
 	aggregate_note(a, "data.refused", "r1", "repository", "gap", "", now + 62 * NS_PER_S);
-	assert_int_equal(w.n, 4); // a new minute
+	assert_int_equal(w.n, 4);	   // a new minute
 	for (int i = 0; i < 100000; i++) { // a flood of different ones
 		char subject[20];
 		snprintf(subject, sizeof subject, "x%d", i);
-		aggregate_note(a, "data.refused", subject, "repository", "gap", "", now + 63 * NS_PER_S);
+		aggregate_note(a, "data.refused", subject, "repository", "gap", "",
+			       now + 63 * NS_PER_S);
 	}
 	assert_true(w.n < 1100);
 	aggregate_tick(a, now + 200 * NS_PER_S);
@@ -193,10 +201,8 @@ static void aggregates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(grants_by_state),
-		cmocka_unit_test(classes_by_path),
-		cmocka_unit_test(places_in_chains),
-		cmocka_unit_test(bounds_and_forgets_keys),
+		cmocka_unit_test(grants_by_state),  cmocka_unit_test(classes_by_path),
+		cmocka_unit_test(places_in_chains), cmocka_unit_test(bounds_and_forgets_keys),
 		cmocka_unit_test(aggregates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

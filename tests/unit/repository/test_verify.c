@@ -62,7 +62,10 @@ static void fill(struct fixture *f)
 		if (i == 25)
 			house_wait_head(h, ledger_size(house_repository(h)->ledger));
 		struct house_update u[3] = {
-			{IN_OCTETS, f->base + i * NS_PER_S, {.type = VALUE_UINT, .u = (uint64_t)i * 900}, false},
+			{IN_OCTETS,
+			 f->base + i * NS_PER_S,
+			 {.type = VALUE_UINT, .u = (uint64_t)i * 900},
+			 false},
 			house_text(STATUS, f->base + i * NS_PER_S, i % 2 ? "UP" : "DOWN"),
 			house_text(RULE, f->base + i * NS_PER_S, "f"),
 		};
@@ -156,7 +159,8 @@ static void intact_is_silent(void **state)
 // One byte in the middle of a row's blob, by SQL: the engine sees nothing wrong.
 #define FLIP(column)                                                                               \
 	column "=substr(" column ",1,length(" column ")/2)||"                                      \
-	       "CAST(char(CASE unicode(CAST(substr(" column ",length(" column ")/2+1,1) AS TEXT)) " \
+	       "CAST(char(CASE unicode(CAST(substr(" column ",length(" column                      \
+	       ")/2+1,1) AS TEXT)) "                                                               \
 	       "WHEN 65 THEN 66 ELSE 65 END) AS BLOB)||substr(" column ",length(" column ")/2+2)"
 
 static void names_a_flip_in_each_table(void **state)
@@ -166,17 +170,25 @@ static void names_a_flip_in_each_table(void **state)
 	} cases[] = {
 		{"kek", "UPDATE kek SET " FLIP("body") " WHERE rowid=1", NULL, "kek"},
 		{"dek", "UPDATE dek SET " FLIP("body") " WHERE rowid=2", NULL, "dek"},
-		{"device", "UPDATE device SET " FLIP("body") " WHERE rowid=(SELECT max(rowid) FROM device)", "altered", "device"},
-		{"device head", "UPDATE device SET " FLIP("head") " WHERE rowid=(SELECT max(rowid) FROM device)", "altered", "device"},
+		{"device",
+		 "UPDATE device SET " FLIP("body") " WHERE rowid=(SELECT max(rowid) FROM device)",
+		 "altered", "device"},
+		{"device head",
+		 "UPDATE device SET " FLIP("head") " WHERE rowid=(SELECT max(rowid) FROM device)",
+		 "altered", "device"},
 		{"series", "UPDATE series SET " FLIP("body") " WHERE rowid=1", "altered", "series"},
 		{"chunk", "UPDATE chunk SET " FLIP("body") " WHERE rowid=1", "altered", "chunk"},
-		{"chunk head", "UPDATE chunk SET " FLIP("head") " WHERE rowid=1", "altered", "chunk"},
+		{"chunk head", "UPDATE chunk SET " FLIP("head") " WHERE rowid=1", "altered",
+		 "chunk"},
 		{"state", "UPDATE state SET " FLIP("body") " WHERE rowid=1", "altered", "state"},
 		{"batch", "UPDATE batch SET " FLIP("body") " WHERE rowid=1", "altered", "batch"},
 		{"ledger", "UPDATE ledger SET " FLIP("body") " WHERE rowid=1", NULL, "ledger"},
-		{"meta", "UPDATE meta SET " FLIP("body") " WHERE key=CAST('counters' AS BLOB)", "altered", "meta"},
-		{"manifest", "UPDATE manifest SET " FLIP("body") " WHERE rowid=2", NULL, "manifest"},
-		{"manifest head", "UPDATE manifest SET " FLIP("head") " WHERE rowid=2", "altered", "manifest"},
+		{"meta", "UPDATE meta SET " FLIP("body") " WHERE key=CAST('counters' AS BLOB)",
+		 "altered", "meta"},
+		{"manifest", "UPDATE manifest SET " FLIP("body") " WHERE rowid=2", NULL,
+		 "manifest"},
+		{"manifest head", "UPDATE manifest SET " FLIP("head") " WHERE rowid=2", "altered",
+		 "manifest"},
 	};
 	struct fixture *f = *state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -186,7 +198,8 @@ static void names_a_flip_in_each_table(void **state)
 		if (!f->report.n || !strstr(f->report.all, cases[i].record))
 			fail_msg("%s: found %u: %s", cases[i].table, f->report.n, f->report.all);
 		if (cases[i].what && !strstr(f->report.all, cases[i].what))
-			fail_msg("%s: %s expected: %s", cases[i].table, cases[i].what, f->report.all);
+			fail_msg("%s: %s expected: %s", cases[i].table, cases[i].what,
+				 f->report.all);
 	}
 }
 
@@ -195,7 +208,8 @@ static void says_device_path_and_time(void **state)
 {
 	struct fixture *f = *state;
 	copy(f);
-	sql(f, "UPDATE chunk SET " FLIP("body") " WHERE rowid=(SELECT min(rowid) FROM chunk WHERE device=2)");
+	sql(f, "UPDATE chunk SET " FLIP(
+		       "body") " WHERE rowid=(SELECT min(rowid) FROM chunk WHERE device=2)");
 	expect(f, "altered", "chunk");
 	assert_string_equal(f->report.first.device, "r2");
 	assert_non_null(strstr(f->report.first.path, "eth0"));
@@ -217,7 +231,8 @@ static void names_missing_added_and_moved(void **state)
 	expect(f, "added", "chunk");
 	copy(f); // one row's bytes in another's place
 	sql(f, "UPDATE chunk SET head=(SELECT head FROM chunk WHERE device=2 LIMIT 1), "
-	       "body=(SELECT body FROM chunk WHERE device=2 LIMIT 1) WHERE rowid=(SELECT min(rowid) FROM "
+	       "body=(SELECT body FROM chunk WHERE device=2 LIMIT 1) WHERE rowid=(SELECT "
+	       "min(rowid) FROM "
 	       "chunk WHERE device=1)");
 	expect(f, "altered", "chunk");
 	copy(f); // the newest commit taken back, cleanly
@@ -329,8 +344,10 @@ static bool content(const char *folder, uint8_t out[HASH_SIZE])
 	bool good = store_open(fd, "repository.db", &s).code == ERR_NONE;
 	hash_start(h);
 	for (int t = 0; good && t < STORE_TABLES; t++) {
-		const struct store_scan scan = {.table = (enum store_table)t, .all_devices = true,
-						.each = add_row, .ctx = h};
+		const struct store_scan scan = {.table = (enum store_table)t,
+						.all_devices = true,
+						.each = add_row,
+						.ctx = h};
 		good = store_scan(s, &scan).code == ERR_NONE;
 	}
 	store_close(s);
@@ -380,7 +397,8 @@ static void finds_it_live(void **state)
 	char original[100];
 	snprintf(original, sizeof original, "%s", f->copy);
 	snprintf(f->copy, sizeof f->copy, "%s", h->folder);
-	sql(f, "UPDATE chunk SET " FLIP("body") " WHERE rowid=(SELECT min(rowid) FROM chunk WHERE device=2)");
+	sql(f, "UPDATE chunk SET " FLIP(
+		       "body") " WHERE rowid=(SELECT min(rowid) FROM chunk WHERE device=2)");
 	snprintf(f->copy, sizeof f->copy, "%s", original);
 	house_open(h);
 	h->alerts = 0;

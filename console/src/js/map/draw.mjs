@@ -5,15 +5,10 @@ import cytoscape from "/lib/cytoscape.mjs";
 import { onTheme } from "../theme.mjs";
 import { walkWithKeys } from "./walk.mjs";
 import { mapStyle } from "./style.mjs";
+import { placeLabels } from "./labels.mjs";
 
 const largest = 1.35; // a small network is not blown up beyond this
 const doubleClick = 350; // ms
-const measure = document.createElement("canvas").getContext("2d");
-
-export function labelWidth(label, size) {
-	measure.font = `${size}px ${getComputedStyle(document.body).fontFamily}`;
-	return Math.max(...label.split("\n").map(line => measure.measureText(line).width)) + 18;
-}
 
 export class NetworkMap {
 	constructor(container, on) {
@@ -46,7 +41,10 @@ export class NetworkMap {
 				on.open(id);
 			last = { id, time: event.timeStamp };
 		});
-		cy.on("dragfree", "node", event => on.moved(event.target.id(), event.target.position()));
+		cy.on("dragfree", "node", event => {
+			on.moved(event.target.id(), event.target.position());
+			cy.batch(() => placeLabels(cy));
+		});
 		cy.on("mouseover", "node.device, node.stub, edge.link", () => { container.style.cursor = "pointer"; });
 		cy.on("mouseout", "node, edge", () => { container.style.cursor = ""; });
 		cy.on("pan zoom", () => {
@@ -100,6 +98,7 @@ export class NetworkMap {
 			elements.forEach(e => this.put(e, places.get(e.data.id)));
 			for (const [id, position] of moved ? places : [])
 				cy.getElementById(id).position({ ...position });
+			placeLabels(cy);
 			this.drawWay();
 		});
 		if (moved && this.fitted)

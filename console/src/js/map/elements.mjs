@@ -4,7 +4,7 @@
 import { bitsShort, percent, span } from "../format.mjs";
 import { stateKind, stateText } from "../words.mjs";
 import { groupBy } from "../lists.mjs";
-import { labelWidth } from "./draw.mjs";
+import { labelWidth } from "./measure.mjs";
 
 export const busyShare = 0.8; // of its capacity: then a link is called busy
 

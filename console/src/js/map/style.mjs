@@ -42,6 +42,7 @@ export function mapStyle() {
 			"text-background-shape": "round-rectangle", "text-rotation": "none",
 			"transition-property": "opacity", "transition-duration": 120, "z-index": 5,
 		} },
+		{ selector: "edge[mx]", style: { "text-margin-x": "data(mx)", "text-margin-y": "data(my)" } },
 		{ selector: "edge.inside", style: { "text-background-color": c("map-area") } },
 		{ selector: "edge.host", style: { width: 1, label: "" } },
 		...byKind("edge.link", edgeColour, "line-color"),

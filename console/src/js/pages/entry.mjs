@@ -53,12 +53,12 @@ export function open(outlet, { index }) {
 	const p = panel(`Entry ${index}`), trouble = h("div", {}), result = h("div", { class: "proof",
 		"aria-live": "polite" });
 	let entry = null;
-	const button = h("button", { type: "button", class: "main" }, "Prove this entry");
+	const button = h("button", { type: "button", class: "main", disabled: true }, "Prove this entry");
 	button.addEventListener("click", async () => {
 		button.disabled = true;
 		const text = await prove(number, trouble);
 		try {
-			fill(result, text && [h("p", {}, "Downloaded. Any verifier of c2sp.org/tlog-proof takes it, without this server."), entry && await check(entry, text)]);
+			fill(result, text && [h("p", {}, "Downloaded. Any verifier of c2sp.org/tlog-proof takes it, without this server."), await check(entry, text)]);
 		} catch (e) {
 			fill(result, problemBox({ title: "The proof does not hold", detail: e.message }));
 		}
@@ -76,6 +76,7 @@ export function open(outlet, { index }) {
 			entry = answer.body;
 			p.show(answer);
 			fill(content, entryFacts(entry));
+			button.disabled = false;
 		},
 	});
 	return bundle(w, pageKey("p", "prove this entry", () => button.click()),
