@@ -43,7 +43,8 @@ static struct shared {
 	volatile unsigned interval_ms;
 	volatile bool stop;
 	struct sim_counts counts;
-} * shared;
+} *shared;
+static pid_t generator;
 
 static void must(struct err e, const char *what)
 {
@@ -165,7 +166,7 @@ static void measure_memory(struct stand *s)
 }
 
 struct mark {
-	double points;
+	double points, syncs;
 	int64_t ns, cpu[STAND_UNITS + 1]; // the last: the generator
 };
 
@@ -177,6 +178,7 @@ static struct mark mark(struct stand *s)
 	while (s->metrics.points_ns == before)
 		event_base_loop(s->base, EVLOOP_ONCE);
 	m.points = s->metrics.points;
+	m.syncs = s->metrics.syncs;
 	m.ns = s->metrics.points_ns;
 	for (int i = 0; i < STAND_UNITS; i++)
 		m.cpu[i] = stand_cpu(s->units[i].pid);
@@ -186,13 +188,14 @@ static struct mark mark(struct stand *s)
 
 static void measure_rate(struct stand *s)
 {
-	double rate[RUNS_MAX], cpu[STAND_UNITS + 1][RUNS_MAX];
+	double rate[RUNS_MAX], syncs[RUNS_MAX], cpu[STAND_UNITS + 1][RUNS_MAX];
 	struct mark from = mark(s);
 	for (unsigned i = 0; i < o.runs; i++) {
 		turn_for(s, (int64_t)o.seconds * 1000 - 500);
 		struct mark to = mark(s);
 		double seconds = (double)(to.ns - from.ns) / 1e9;
 		rate[i] = (to.points - from.points) / seconds;
+		syncs[i] = (to.syncs - from.syncs) / seconds;
 		for (int u = 0; u <= STAND_UNITS; u++)
 			cpu[u][i] = (double)(to.cpu[u] - from.cpu[u]) / 1e9 / seconds;
 		from = to;
@@ -200,6 +203,7 @@ static void measure_rate(struct stand *s)
 	print("ingest_updates_per_s", median(rate, o.runs), "1/s");
 	print("ingest_cores_telemetry", median(cpu[STAND_TELEMETRY], o.runs), "cores");
 	print("ingest_cores_repository", median(cpu[STAND_REPOSITORY], o.runs), "cores");
+	print("ingest_syncs_per_s", median(syncs, o.runs), "1/s");
 	print("ingest_cores_devices", median(cpu[STAND_UNITS], o.runs), "cores");
 }
 

@@ -154,6 +154,9 @@ static struct err try_rule(struct decision *d, uint32_t i)
 	if (r->body) {
 		arena_reset(a->scratch);
 		if (!cedar_eval_bool(&d->ev, r->body, &satisfied)) {
+			const struct expr *own = d->e->policies->policies.v[i]->body;
+			if (own != r->body) // once more, for where in this policy it was
+				cedar_eval_bool(&d->ev, own, &satisfied);
 			struct answer_error error = {i, d->ev.at, d->ev.what};
 			VEC_PUSH(&a->errors, error);
 			a->forbid_erred = a->forbid_erred || !r->permit;

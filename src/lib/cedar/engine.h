@@ -21,7 +21,7 @@ struct rule {			     // a policy, what a decision needs of it
 	struct rule_scope action;    // entity: when there is just one
 	uint32_t actions, n_actions; // of action_list
 	bool permit;
-	const struct expr *body;
+	const struct expr *body; // or that of another policy, if it is the same
 };
 
 struct lists {

@@ -80,6 +80,33 @@ static struct err make_action(struct cedar_engine *e, const struct action_scope 
 	return OK;
 }
 
+// Policies that end in the same condition share one, so that it stays in the processor's cache.
+static const struct expr *share(const struct cedar_engine *e, uint32_t *slots, size_t mask,
+				uint32_t i)
+{
+	const struct expr *body = e->rules[i].body;
+	size_t at = body->hash & mask;
+	for (; slots[at]; at = (at + 1) & mask)
+		if (expr_same(e->rules[slots[at] - 1].body, body))
+			return e->rules[slots[at] - 1].body;
+	slots[at] = i + 1;
+	return body;
+}
+
+static struct err share_bodies(struct cedar_engine *e)
+{
+	size_t n = 16;
+	while (n < 2u * e->n_rules)
+		n *= 2;
+	uint32_t *slots = calloc(n, sizeof *slots);
+	NEED(slots);
+	for (uint32_t i = 0; i < e->n_rules; i++)
+		if (e->rules[i].body)
+			e->rules[i].body = share(e, slots, n - 1, i);
+	free(slots);
+	return OK;
+}
+
 static struct err make_rules(struct cedar_engine *e)
 {
 	size_t n = e->policies->policies.n;
@@ -95,6 +122,7 @@ static struct err make_rules(struct cedar_engine *e)
 		TRY(make_action(e, &p->action, r));
 	}
 	e->n_rules = (uint32_t)n;
+	TRY(share_bodies(e));
 	// the types of the store, in the numbers of this engine
 	e->store_types = calloc(e->entities ? e->entities->types.n + 1 : 1, sizeof *e->store_types);
 	NEED(e->store_types);

@@ -96,7 +96,6 @@ static struct err check_nonce(const struct check *c)
 	enum instruction_reason *why = &c->out->reason;
 	const struct instruction_device *s = c->state;
 	size_t found = s->n_nonces;
-	// A nonce is no secret: it rides in the envelope. Still no early end.
 	for (size_t i = 0; i < s->n_nonces; i++)
 		if (secret_equal(s->nonces[i].bytes, c->delivery->nonce.data, INSTRUCTION_NONCE))
 			found = i;
