@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attribute-based encryption with n attributes in an n-way AND: the least of many rounds (the machine
-// may be shared), one thread, with the attributes' points cached as in a process that lives; and the
-// ratio to the same run's sum of the curve operations that none can do without. Prints "name value
-// unit" lines.
+// Attribute-based encryption with n attributes in an n-way AND: the least of many rounds (the
+// machine may be shared), one thread, with the attributes' points cached as in a process that
+// lives; and the ratio to the same run's sum of the curve operations that none can do without.
+// Prints "name value unit" lines.
 //
 // usage: abe_bench [SECONDS for each figure]
 
@@ -178,10 +178,10 @@ static void operations(struct bench *b, struct operations *o)
 		void (*work)(struct bench *);
 		double *ms;
 	} all[] = {
-		{"g1_mul", op_g1_mul, &o->g1_mul},	 {"g1_base_mul", op_g1_base, &o->g1_base},
+		{"g1_mul", op_g1_mul, &o->g1_mul},	  {"g1_base_mul", op_g1_base, &o->g1_base},
 		{"g2_base_mul", op_g2_base, &o->g2_base}, {"g1_hash", op_hash, &o->hash},
-		{"gt_pow", op_gt_pow, &o->gt_pow},	 {"pairing_3", op_pairing3, &o->pairing3},
-		{"g1_read", op_g1_read, &o->g1_read},	 {"g2_read", op_g2_read, &o->g2_read},
+		{"gt_pow", op_gt_pow, &o->gt_pow},	  {"pairing_3", op_pairing3, &o->pairing3},
+		{"g1_read", op_g1_read, &o->g1_read},	  {"g2_read", op_g2_read, &o->g2_read},
 	};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		*all[i].ms = least_ms(b, all[i].work);

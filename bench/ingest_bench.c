@@ -36,14 +36,14 @@ static struct {
        .runs = 5,
        .window = 2,
        .rate = 1000000,
-       .memory = "96M"};
+       .memory = "64M"};
 
 // Between the generator and us.
 static struct shared {
 	volatile unsigned interval_ms;
 	volatile bool stop;
 	struct sim_counts counts;
-} *shared;
+} * shared;
 static pid_t generator;
 
 static void must(struct err e, const char *what)

@@ -22,10 +22,10 @@ struct sim_conf {
 	const char *address; // of telemetry
 	uint16_t port;
 	unsigned devices, interfaces;
-	unsigned window;      // batches of one device that are not acknowledged
-	unsigned interval_ms; // between its samples; 0: as fast as they are acknowledged
+	unsigned window;	// batches of one device that are not acknowledged
+	unsigned interval_ms;	// between its samples; 0: as fast as they are acknowledged
 	const struct buf *root; // the authority's certificate, DER
-	bool spread; // each device dials from a 127.x.y.z of its own
+	bool spread;		// each device dials from a 127.x.y.z of its own
 };
 
 struct sim_counts {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemel abe: attribute-based encryption of files and pipes. Needs no twin, no session, no network.
-// What is wrong with a ciphertext, a key or an entitlement is never told: one line, "cannot decrypt".
+// What is wrong with a ciphertext, a key or an entitlement is never told: one line, "cannot
+// decrypt".
 #include "cli/abe_files.h"
 #include "cli/cli.h"
 
@@ -137,7 +138,8 @@ static struct err keygen(const struct cli *c)
 	TRY(attributes_parse(c->o.attributes, strlen(c->o.attributes), &a));
 	struct err e = abe_file_read(c->o.master, ABE_MASTER_BYTES, &bytes);
 	if (e.code == ERR_NONE)
-		e = within(c->o.master, abe_master_read(secret_bytes(bytes), secret_size(bytes), &m));
+		e = within(c->o.master,
+			   abe_master_read(secret_bytes(bytes), secret_size(bytes), &m));
 	if (e.code == ERR_NONE)
 		e = abe_keygen(m, a, &k);
 	if (e.code == ERR_NONE)
@@ -196,7 +198,8 @@ static struct err encrypt(const struct cli *c)
 		e = input_open(c, 0, &in);
 	if (e.code == ERR_NONE)
 		e = abe_output_open(&out, c->o.output, false);
-	if (e.code == ERR_NONE && out.stream && out.end.fd == STDOUT_FILENO && isatty(STDOUT_FILENO))
+	if (e.code == ERR_NONE && out.stream && out.end.fd == STDOUT_FILENO &&
+	    isatty(STDOUT_FILENO))
 		e = err_make(ERR_USAGE, "not to a terminal: -o FILE, or a pipe");
 	if (e.code == ERR_NONE)
 		e = payload_seal(p, policy, in, out.end);
@@ -246,7 +249,8 @@ static struct err decrypt(const struct cli *c)
 	if (e.code == ERR_NONE)
 		e = abe_output_open(&out, c->o.output, true);
 	if (e.code == ERR_NONE)
-		e = out.stream ? decrypt_stream(k, p, in, out.end) : payload_open(k, p, in, out.end);
+		e = out.stream ? decrypt_stream(k, p, in, out.end)
+			       : payload_open(k, p, in, out.end);
 	e = abe_output_close(&out, e);
 	if (in.fd > STDIN_FILENO)
 		close(in.fd);

@@ -7,8 +7,9 @@
 // The whole file, at most `most` bytes, in locked memory. *out: secret_free. ERR_IO, ERR_LIMIT.
 MUST_USE struct err abe_file_read(const char *path, size_t most, struct secret **out);
 
-// Where a result goes. A regular file, or one that does not exist yet, is made without a name beside
-// it and takes its place on commit; anything else, and "-", is a stream that is written at once.
+// Where a result goes. A regular file, or one that does not exist yet, is made without a name
+// beside it and takes its place on commit; anything else, and "-", is a stream that is written at
+// once.
 struct abe_output {
 	struct payload_end end;
 	bool stream;

@@ -85,7 +85,8 @@ static struct err about_key(json_t *about, const uint8_t *bytes, size_t n)
 {
 	struct abe_key *k;
 	TRY(abe_key_read(bytes, n, &k));
-	json_object_set_new(about, "attributes", json_string(attributes_text(abe_key_attributes(k))));
+	json_object_set_new(about, "attributes",
+			    json_string(attributes_text(abe_key_attributes(k))));
 	put_number(about, "parts", attributes_count(abe_key_attributes(k)));
 	put_hash(about, "public_key", abe_key_public_hash(k));
 	abe_key_free(k);
@@ -150,10 +151,11 @@ static struct err first_bytes(const char *path, struct secret **out, size_t *n, 
 
 static struct err inspect(const struct cli *c, json_t *about)
 {
-	static const char *const kinds[] = {
-		[ABE_PUBLIC] = "public key",	     [ABE_MASTER] = "master key",
-		[ABE_KEY] = "attribute key",	     [ABE_CIPHERTEXT] = "encapsulated key",
-		[ABE_SEALED] = "encrypted file"};
+	static const char *const kinds[] = {[ABE_PUBLIC] = "public key",
+					    [ABE_MASTER] = "master key",
+					    [ABE_KEY] = "attribute key",
+					    [ABE_CIPHERTEXT] = "encapsulated key",
+					    [ABE_SEALED] = "encrypted file"};
 	scoped(secret) struct secret *room = NULL;
 	size_t n = 0;
 	uint64_t size = 0;
@@ -165,7 +167,7 @@ static struct err inspect(const struct cli *c, json_t *about)
 	ENSURE(kind, ERR_PEER, "%s: not of gemel abe, or of a suite that is not known", c->args[0]);
 	json_object_set_new(about, "kind", json_string(kinds[kind]));
 	json_object_set_new(about, "suite", json_string("1 FABEO CP-ABE, BLS12-381, AES-256-GCM"));
-	struct err e = kind == ABE_SEALED  ? about_sealed(about, bytes, n, size)
+	struct err e = kind == ABE_SEALED   ? about_sealed(about, bytes, n, size)
 		       : kind == ABE_KEY    ? about_key(about, bytes, n)
 		       : kind == ABE_PUBLIC ? about_public(about, bytes, n)
 		       : kind == ABE_MASTER ? about_master(about, bytes, n)

@@ -252,7 +252,10 @@ struct err devices_state(struct repository *r, const struct ipc_message *msg)
 static struct err revoke(struct repository *r, const struct device *d)
 {
 	char reason[64];
-	snprintf(reason, sizeof reason, "the device is in state %s", d->state);
+	if (r->read_only)
+		snprintf(reason, sizeof reason, "the repository is read-only: it was altered");
+	else
+		snprintf(reason, sizeof reason, "the device is in state %s", d->state);
 	Ipc__GrantRevoke m = IPC__GRANT_REVOKE__INIT;
 	m.device = (char *)(uintptr_t)d->name;
 	m.reason = reason;

@@ -93,7 +93,7 @@ def _unknown(live, node, since):
         chain, key = a.issue(victim, f"URI:urn:gemel:device:{victim}", "clientAuth")
         let_in, said = _try(live, node, chain, key)
     hold(not let_in, f"a certificate of an unknown authority was let in: {said}")
-    e = live.entry(since, node.management, "certificate-unknown-authority")
+    e = live.entry(since, node.management, "certificate-unknown-authority", 6)
     hold(live.device(victim)["state"] == "production", f"{victim} itself was harmed")
     live.see("unknown: a certificate in a device's name by another authority", claims=victim, said=said,
              reason="certificate-unknown-authority", ledger=e["index"])

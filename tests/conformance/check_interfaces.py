@@ -416,7 +416,7 @@ def flood(live):
     for n in nodes:
         live.until(f"{n.name} named as a flooder", lambda n=n: any(
             a["subject"] == n.management and "flood" in a["kind"] for a in live.admin.get("/v1/alerts", limit=1000)["items"]),
-            15, 0.3)
+            8, 0.3)
     named = sorted({(e["subject"], e["body"].get("reason") or e["body"].get("kind")) for e in live.entries(since)
                     if e["subject"] in {n.management for n in nodes}})
     grown = {k: most[k] - rss[k] for k in rss}

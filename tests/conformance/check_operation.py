@@ -133,7 +133,7 @@ def tampering(live):
         copy.start()
         alerts = copy.alerts()
         live.see(way, done=done, found=[f"{w}: {r}: {t}"[:160] for w, r, t in (data[:1] + logs[:1])],
-                 alerts=len(alerts), alert=json.dumps(alerts[0])[:300])
+                 alerts=len(alerts), alert=alerts[0]["data"]["text"][:200])
         copy.remove()
     _rolled_back(live, old)
 
@@ -159,9 +159,9 @@ def _rolled_back(live, old):
     live.until("the running log's growth, witnessed", lambda: _witnessed(live) >= before + 30, 30, 0.3)
     copy = store.Copy(live, old)
     copy.start(witnesses=True)
-    said = live.until("the witness's objection", lambda: next(
-        (line for line in copy.said().splitlines() if "rolled back" in line or "forked" in line), None), 25, 0.2)
-    live.see("roll-back of everything", copy_has=old.size, witnessed=_witnessed(live), alert=said[:200])
+    alert = live.until("the witness's objection", lambda: next(
+        (e for e in copy.alerted() if "rolled back" in json.dumps(e)), None), 25, 0.2)
+    live.see("roll-back of everything", copy_has=old.size, witnessed=_witnessed(live), alert=alert["data"]["text"])
     copy.remove()
 
 

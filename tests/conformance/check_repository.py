@@ -29,9 +29,12 @@ def outside_grant(live):
     grant = live.until("the narrower grant", lambda: next(
         (e for e in live.entries(since, subject=p.id, kind="grant.given") if e["body"]["state"] == "quarantine"), None))
     p.data.mend()
-    e = live.until("the refusal of what is outside the grant", lambda: next(
-        (e for e in live.entries(since, subject=p.id)
-         if e["kind"] == "data.refused" and "collection-outside-grant" in json.dumps(e["body"])), None), 20, 0.2)
+
+    def refusal():
+        hold(live.value(p.id, path) is None, f"{path} was stored, outside grant {grant['body']['grant']}")
+        return next((e for e in live.entries(since, subject=p.id) if e["kind"] == "data.refused" and
+                     "collection-outside-grant" in json.dumps(e["body"])), None)
+    e = live.until("the refusal of what is outside the grant", refusal, 20, 0.2)
     hold(live.value(p.id, path) is None, f"{path} was stored")
     live.see("collection outside its grant is refused", device=p.id, covers=grant["body"]["covers"],
              grant=grant["body"]["grant"], refused=e["body"].get("path"), reason="collection-outside-grant",

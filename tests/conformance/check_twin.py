@@ -249,7 +249,7 @@ def _grpc_device(live):
 
     def collected():
         seen = live.until(f"what {target['device']} says", lambda: (lambda v: v and v["value"] == device.value and v)(
-            live.value(target["device"], path)), 45, 0.3)
+            live.value(target["device"], path)), 75, 0.3)  # it is dialled each minute at least
         lineage = live.admin.get("/v1/data:lineage", device=target["device"], path=path)
         hold(lineage["source"] == "observed by telemetry", f"source: {lineage['source']}")
         live.see("a gNMI server made with grpc is dialled and collected from", device=target["device"],

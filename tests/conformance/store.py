@@ -104,10 +104,10 @@ class Copy:
     def alerts(self, seconds=15):
         """The events of alerts that the gemeld on it has raised when it looked at what is there."""
         self.client.ask("GET", "/v1/data:verify", timeout=60)
-        return self.live.until(f"an alert of the gemeld on the copy ({self.said()[-300:]})", self._alerted, seconds, 0.3)
+        return self.live.until(f"an alert of the gemeld on the copy ({self.said()[-300:]})", self.alerted, seconds, 0.3)
 
-    def _alerted(self):
-        c = self.client.connection(timeout=2)
+    def alerted(self):
+        c = self.client.connection(timeout=1)
         seen = []
         try:
             c.request("GET", "/v1/events?type=integrity&last_event_id=0",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ciphertext-policy attribute-based encryption (ITU-T X.2011 Annex A): FABEO (Riepel and Wee, ACM
-// CCS 2022), keys and rows in G1 of BLS12-381, made secure against chosen ciphertexts by an explicit
-// Fujisaki-Okamoto transform. A key encapsulation mechanism: abe_encapsulate makes a ciphertext and a
-// 32-byte key that those and only those recover whose attributes the policy permits.
+// CCS 2022), keys and rows in G1 of BLS12-381, made secure against chosen ciphertexts by an
+// explicit Fujisaki-Okamoto transform. A key encapsulation mechanism: abe_encapsulate makes a
+// ciphertext and a 32-byte key that those and only those recover whose attributes the policy
+// permits.
 //
 //     H_A: attribute identity -> G1, h_b in G1: RFC 9380 hash-to-curve under different tags.
 //     Were they to meet, sk3 / sk2 would give the master key.
@@ -28,8 +29,9 @@
 //     3 key         SHA-256(public object) || u16 length, attribute list in canonical form
 //                   || sk1 || sk3 || sk2 of each identity in the list's order
 //     4 ciphertext  u16 length, canonical policy || c0 || ct1 || ct2[1..τ] || ct3 of each row
-// and nothing behind. What is not said here (escrow, no sender, policies in clear) is in SECURITY.md.
-// Not for two threads at once with one object. Used by gemel(1), the key centre, the DTMF, models.
+// and nothing behind. What is not said here (escrow, no sender, policies in clear) is in
+// SECURITY.md. Not for two threads at once with one object. Used by gemel(1), the key centre, the
+// DTMF, models.
 #pragma once
 
 #include "lib/abe/policy.h"
@@ -42,7 +44,8 @@ enum {
 	ABE_SHARED = 32, // the key that is encapsulated
 	ABE_PUBLIC_BYTES = ABE_HEADER + 576,
 	ABE_MASTER_BYTES = ABE_HEADER + 32 + ABE_HASH,
-	ABE_KEY_MOST = ABE_HEADER + ABE_HASH + 2 + ATTRIBUTE_LIST_MAX + 96 + 48 + 48 * ATTRIBUTES_MAX,
+	ABE_KEY_MOST =
+		ABE_HEADER + ABE_HASH + 2 + ATTRIBUTE_LIST_MAX + 96 + 48 + 48 * ATTRIBUTES_MAX,
 	ABE_CIPHERTEXT_MOST = ABE_HEADER + 2 + POLICY_TEXT_MAX + 32 + 96 + 96 * POLICY_REPEAT_MAX +
 			      48 * POLICY_ROWS_MAX,
 };
@@ -54,8 +57,9 @@ enum abe_kind abe_kind_of(const uint8_t *bytes, size_t n, unsigned *suite);
 struct abe_master; // α, in locked memory
 MUST_USE struct err abe_setup(struct abe_master **out);
 MUST_USE struct err abe_master_read(const uint8_t *bytes, size_t n, struct abe_master **out);
-MUST_USE struct err abe_master_write(const struct abe_master *m, struct secret **out); // secret_free
-void abe_master_free(struct abe_master *m); // NULL is fine; zeroes
+MUST_USE struct err abe_master_write(const struct abe_master *m,
+				     struct secret **out); // secret_free
+void abe_master_free(struct abe_master *m);		   // NULL is fine; zeroes
 
 struct abe_public; // with a cache of the attributes hashed so far
 MUST_USE struct err abe_master_public(const struct abe_master *m, struct abe_public **out);

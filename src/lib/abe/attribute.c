@@ -44,7 +44,8 @@ static struct err parse_entries(struct words *w, struct entry *entries, size_t *
 		struct entry *e = &entries[(*n)++];
 		TRY(term_parse(w, &e->term));
 		if (e->term.op != TERM_EQ)
-			return words_wrong(w, "an attribute of a key is written %s=value", e->term.name);
+			return words_wrong(w, "an attribute of a key is written %s=value",
+					   e->term.name);
 		term_print(&e->term, &text);
 		e->text = arena_strdup(w->arena, buf_text(&text));
 		ENSURE(e->text, ERR_LIMIT, "attributes: out of memory");
@@ -103,8 +104,8 @@ static struct err fill(struct attributes *a, const char *text, size_t n)
 		TRY(add_term(a, &entries[i].term));
 		buf_printf(&out, "%s%s", i ? ", " : "", entries[i].text);
 	}
-	ENSURE(out.len <= ATTRIBUTE_LIST_MAX, ERR_LIMIT, "the canonical list is longer than %d bytes",
-	       ATTRIBUTE_LIST_MAX);
+	ENSURE(out.len <= ATTRIBUTE_LIST_MAX, ERR_LIMIT,
+	       "the canonical list is longer than %d bytes", ATTRIBUTE_LIST_MAX);
 	a->text = arena_strdup(a->arena, buf_text(&out));
 	ENSURE(a->text, ERR_LIMIT, "attributes: out of memory");
 	for (size_t i = 0; i < a->n; i++)
@@ -118,7 +119,8 @@ struct err attributes_parse(const char *text, size_t n, struct attributes **out)
 	struct attributes *a = calloc(1, sizeof *a);
 	ENSURE(a, ERR_LIMIT, "attributes: out of memory");
 	a->arena = arena_new(ARENA);
-	struct err e = a->arena ? fill(a, text, n) : err_make(ERR_LIMIT, "attributes: out of memory");
+	struct err e =
+		a->arena ? fill(a, text, n) : err_make(ERR_LIMIT, "attributes: out of memory");
 	if (e.code != ERR_NONE) {
 		attributes_free(a);
 		return e;

@@ -3,12 +3,12 @@
 //
 //     role = traffic-model            a text
 //     net/role = traffic-model        the same name in the namespace "net": another attribute
-//     zone{core,edge} = core          a member of a closed enumeration; the set belongs to the identity
-//     level:8 >= 3                    an unsigned integer of 8 bits (1 to 64)
-//     valid:date >= 2026-12-31        days since 1970-01-01, 16 bits
+//     zone{core,edge} = core          a member of a closed enumeration; the set belongs to the
+//     identity level:8 >= 3                    an unsigned integer of 8 bits (1 to 64) valid:date
+//     >= 2026-12-31        days since 1970-01-01, 16 bits
 //
-// A key holds terms with `=`. Of an integer it holds the whole value and each of its bits, so that a
-// policy compares by bits: that is why a key has at most one value of each integer (two would mix
+// A key holds terms with `=`. Of an integer it holds the whole value and each of its bits, so that
+// a policy compares by bits: that is why a key has at most one value of each integer (two would mix
 // their bits) and of each enumeration (else NOT would mean nothing).
 //
 // Identity, what is hashed to the curve, integers big-endian, each string after its u16 length:
@@ -44,8 +44,9 @@ struct attributes; // opaque: what one key holds
 MUST_USE struct err attributes_parse(const char *text, size_t n, struct attributes **out);
 // Only the canonical form: what attributes_text would print. ERR_PEER.
 MUST_USE struct err attributes_read(const char *text, size_t n, struct attributes **out);
-void attributes_free(struct attributes *a);	     // NULL is fine
-const char *attributes_text(const struct attributes *a); // canonical: sorted, spaced; NUL-terminated
+void attributes_free(struct attributes *a); // NULL is fine
+const char *
+attributes_text(const struct attributes *a); // canonical: sorted, spaced; NUL-terminated
 size_t attributes_count(const struct attributes *a);
 // In canonical order: each term's identity, an integer's bits behind it, highest first.
 const struct attribute *attributes_at(const struct attributes *a, size_t i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Multiplication of fixed bases. Table of base B: entry [i][d] = d * 16^i * B, affine, d = 0 neutral;
-// s * B is the sum of one entry of each of 64 windows. Every window is read whole, whatever the
-// digit, so that neither time nor the cache tells the digit.
+// Multiplication of fixed bases. Table of base B: entry [i][d] = d * 16^i * B, affine, d = 0
+// neutral; s * B is the sum of one entry of each of 64 windows. Every window is read whole,
+// whatever the digit, so that neither time nor the cache tells the digit.
 //
 // The sum runs from the lowest window up: before window i it is a * B with a < 16^i, and what is
 // added is d * 16^i * B. The two are equal only if both are neutral, because s < r; so the addition

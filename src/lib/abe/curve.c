@@ -97,8 +97,8 @@ void g1_mul(blst_p1 *out, const blst_p1_affine *p, const blst_fr *secret)
 struct err g1_sum_public(blst_p1 *out, const blst_p1_affine *const *p, const blst_scalar *scalar,
 			 size_t n, size_t bits)
 {
-	// blst takes arrays of pointers; a NULL behind the first says that the rest follows it. With
-	// one point its prefetch would read a second.
+	// blst takes arrays of pointers; a NULL behind the first says that the rest follows it.
+	// With one point its prefetch would read a second.
 	const byte *scalars[2] = {NULL, NULL};
 	size_t step = (bits + 7) / 8;
 	if (n == 1) {

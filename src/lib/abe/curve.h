@@ -3,9 +3,9 @@
 // multiplication in constant time, powers in GT, decoding of GT.
 //
 // Points come in only through g1_read, g2_read and gt_read: canonical encoding, on the curve, in
-// the subgroup of order r, and not the neutral element, each point by itself (the cofactor of G1 has
-// small factors, so that a check of a random combination could be fooled). Everything named secret
-// here is handled without branches or indices that depend on it. Used inside lib/abe.
+// the subgroup of order r, and not the neutral element, each point by itself (the cofactor of G1
+// has small factors, so that a check of a random combination could be fooled). Everything named
+// secret here is handled without branches or indices that depend on it. Used inside lib/abe.
 #pragma once
 
 #include "lib/base/mem.h"

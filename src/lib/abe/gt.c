@@ -101,7 +101,8 @@ struct err gt_read(const uint8_t in[static GT_BYTES], blst_fp12 *out)
 			for (size_t u = 0; u < 2; u++, at += 48)
 				blst_fp_from_bendian(&out->fp6[w].fp2[v].fp[u], at);
 	gt_write(again, out); // a coefficient that is not below p comes back reduced
-	ENSURE(memcmp(again, in, GT_BYTES) == 0 && blst_fp12_in_group(out) && !blst_fp12_is_one(out),
+	ENSURE(memcmp(again, in, GT_BYTES) == 0 && blst_fp12_in_group(out) &&
+		       !blst_fp12_is_one(out),
 	       ERR_PEER, "element of GT: not canonical, neutral, or not of the group");
 	return OK;
 }

@@ -15,7 +15,7 @@ enum { SPREAD_INDEX = 1u << 31 };
 
 // --- coins
 
-static bool coin(const uint8_t m[static COIN_BYTES], const uint8_t context[static 32],
+static void coin(const uint8_t m[static COIN_BYTES], const uint8_t context[static 32],
 		 uint32_t index, blst_fr *out)
 {
 	uint8_t in[COIN_BYTES + 32 + 4], wide[WIDE_BYTES];
@@ -25,10 +25,9 @@ static bool coin(const uint8_t m[static COIN_BYTES], const uint8_t context[stati
 		in[COIN_BYTES + 32 + i] = (uint8_t)(index >> (24 - 8 * i));
 	blst_expand_message_xmd(wide, sizeof wide, in, sizeof in, (const byte *)coin_tag,
 				sizeof coin_tag - 1);
-	bool good = scalar_reduce(wide, out);
+	(void)scalar_reduce(wide, out); // zero, one in 2^255: seen in what is made of it
 	secret_zero(in, sizeof in);
 	secret_zero(wide, sizeof wide);
-	return good;
 }
 
 void abe_context(const struct abe_public *p, const struct policy *policy, uint8_t out[static 32])
@@ -53,15 +52,10 @@ struct err coins_make(const struct abe_public *p, const struct policy *policy,
 	out->spread = out->v + columns;
 	out->share = out->spread + repeat;
 	abe_context(p, policy, out->context);
-	bool good = true;
 	for (size_t i = 0; i < columns; i++)
-		good &= coin(m, out->context, (uint32_t)i, &out->v[i]);
+		coin(m, out->context, (uint32_t)i, &out->v[i]);
 	for (size_t j = 0; j < repeat; j++)
-		good &= coin(m, out->context, (uint32_t)SPREAD_INDEX + (uint32_t)j, &out->spread[j]);
-	if (!good) { // a scalar is zero: one in 2^255
-		coins_clear(out);
-		return err_make(ERR_INTERNAL, "coins: a zero scalar");
-	}
+		coin(m, out->context, (uint32_t)SPREAD_INDEX + (uint32_t)j, &out->spread[j]);
 	lsss_share(policy, out->v, out->share);
 	return OK;
 }
@@ -115,8 +109,7 @@ static struct err write_rows(struct abe_public *p, const struct policy *policy,
 	const blst_p1 *const from[2] = {rows, NULL};
 	bool neutral = false;
 	for (size_t i = 0; i < n; i++) {
-		const blst_p1_affine *h =
-			attribute_point_cached(p, policy_attribute(policy, i));
+		const blst_p1_affine *h = attribute_point_cached(p, policy_attribute(policy, i));
 		base_mul_g1(&rows[i], BASE_BLIND, &coins->share[i]);
 		g1_mul(&spread, h, &coins->spread[policy_occurrence(policy, i)]);
 		blst_p1_add_or_double(&rows[i], &rows[i], &spread);
@@ -135,14 +128,17 @@ static struct err write_rows(struct abe_public *p, const struct policy *policy,
 	return OK;
 }
 
-static void write_g2(const blst_fr *secret, struct buf *out)
+static struct err write_g2(const blst_fr *secret, struct buf *out)
 {
 	blst_p2 point;
 	uint8_t *at = buf_space(out, G2_BYTES);
 	base_mul_g2(&point, secret);
-	if (at)
+	bool neutral = blst_p2_is_inf(&point);
+	if (at && !neutral)
 		blst_p2_compress(at, &point);
 	secret_zero(&point, sizeof point);
+	ENSURE(!neutral, ERR_INTERNAL, "encapsulation: a neutral element");
+	return OK;
 }
 
 static struct err write_ciphertext(struct abe_public *p, const struct policy *policy,
@@ -161,9 +157,9 @@ static struct err write_ciphertext(struct abe_public *p, const struct policy *po
 	buf_be16(out, (uint16_t)strlen(text));
 	buf_str(out, text);
 	buf_append(out, c0, sizeof c0);
-	write_g2(&coins->v[0], out);
+	TRY(write_g2(&coins->v[0], out));
 	for (size_t j = 0; j < policy_repeat(policy); j++)
-		write_g2(&coins->spread[j], out);
+		TRY(write_g2(&coins->spread[j], out));
 	TRY(write_rows(p, policy, coins, out));
 	return buf_check(out, "ciphertext");
 }

@@ -3,7 +3,6 @@
 
 #include "lib/abe/abe_internal.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 

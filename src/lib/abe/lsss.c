@@ -151,7 +151,7 @@ enum { NEVER = 1 << 30 };
 
 struct choice {
 	const bool *have;
-	unsigned *cost;	 // by gate id: rows needed, or NEVER
+	unsigned *cost; // by gate id: rows needed, or NEVER
 	struct lsss_use *out;
 	size_t n;
 	bool failed;

@@ -170,7 +170,8 @@ static bool scratch_make(struct scratch *s, size_t rows, size_t repeat)
 
 struct err abe_pairing_decrypt(const struct abe_key *k, const struct ciphertext *c, blst_fp12 *d)
 {
-	size_t rows = policy_rows(c->policy), repeat = policy_repeat(c->policy), used = 0, terms = 0;
+	size_t rows = policy_rows(c->policy), repeat = policy_repeat(c->policy), used = 0,
+	       terms = 0;
 	struct scratch s = {0};
 	struct err e = OK;
 	if (!scratch_make(&s, rows, repeat)) {

@@ -87,7 +87,8 @@ static void stream_end(struct stream *s)
 
 static struct err nonce_next(struct stream *s, bool last, uint8_t nonce[AEAD_NONCE])
 {
-	ENSURE(s->next <= UINT32_MAX, ERR_LIMIT, "more than 2^32 chunks of %d bytes", PAYLOAD_CHUNK);
+	ENSURE(s->next <= UINT32_MAX, ERR_LIMIT, "more than 2^32 chunks of %d bytes",
+	       PAYLOAD_CHUNK);
 	memcpy(nonce, s->prefix, PREFIX);
 	for (int i = 0; i < 4; i++)
 		nonce[PREFIX + i] = (uint8_t)(s->next >> (24 - 8 * i));
@@ -133,8 +134,8 @@ static struct err open_all(struct stream *s, struct payload_end in, struct paylo
 		if (n < AEAD_TAG || (n == AEAD_TAG && !first))
 			return cannot();
 		if (nonce_next(s, last, nonce).code != ERR_NONE ||
-		    aead_open(s->aead, nonce, s->head_hash, HASH_SIZE, s->sealed, n, s->plain).code !=
-			    ERR_NONE)
+		    aead_open(s->aead, nonce, s->head_hash, HASH_SIZE, s->sealed, n, s->plain)
+				    .code != ERR_NONE)
 			return cannot();
 		TRY(write_all(out, s->plain, n - AEAD_TAG));
 		s->sealed[0] = s->sealed[CHUNK_SEALED];

@@ -27,7 +27,8 @@ static struct err operand_add(struct parser *p, struct operands *o, struct node 
 	if (o->n == OPERANDS_MAX)
 		return words_wrong(&p->w, "more than %d operands", OPERANDS_MAX);
 	if ((o->n & (o->n - 1)) == 0) { // at 0 and the powers of two
-		struct node **more = realloc(o->at, (o->n ? o->n * 2u : 1u) * sizeof(struct node *));
+		struct node **more =
+			realloc(o->at, (o->n ? o->n * 2u : 1u) * sizeof(struct node *));
 		ENSURE(more, ERR_LIMIT, "policy: out of memory");
 		o->at = more;
 	}
@@ -61,7 +62,8 @@ static struct err parse_threshold(struct parser *p, bool negated, struct node **
 		return words_wrong(&p->w, "expected OF ( after the number");
 	struct err e = collect_list(p, negated, &o);
 	if (e.code == ERR_NONE && (k < 1 || k > o.n))
-		e = words_wrong(&p->w, "%u OF %u: from 1 to the number of operands", (unsigned)k, o.n);
+		e = words_wrong(&p->w, "%u OF %u: from 1 to the number of operands", (unsigned)k,
+				o.n);
 	if (e.code == ERR_NONE)
 		e = gate_of(p, &o, k, negated, out);
 	free(o.at);

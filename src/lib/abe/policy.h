@@ -9,8 +9,8 @@
 //     operator  = "=" / "!=" / "<" / "<=" / ">" / ">="
 //
 // Keywords in any case; AND binds stronger than OR. NOT and != are only for closed enumerations and
-// integers (whose width closes them), because a key proves what it holds, never what it lacks: NOT is
-// driven inwards and a member is replaced by the alternatives.
+// integers (whose width closes them), because a key proves what it holds, never what it lacks: NOT
+// is driven inwards and a member is replaced by the alternatives.
 //
 // The canonical form, which alone is encrypted under and sent: no NOT, no !=, no < and >; nested
 // gates of a kind merged; 1 OF is OR, all OF is AND; operands in bytewise order of their text; an
@@ -24,7 +24,7 @@
 
 enum {
 	POLICY_TEXT_MAX = 16384,
-	POLICY_DEPTH_MAX = 32,	// nested parentheses and NOTs
+	POLICY_DEPTH_MAX = 32, // nested parentheses and NOTs
 	POLICY_ROWS_MAX = 1024,
 	POLICY_REPEAT_MAX = 64, // rows with one and the same attribute
 };

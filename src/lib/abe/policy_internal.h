@@ -5,14 +5,14 @@
 #include "lib/abe/policy.h"
 #include "lib/abe/term.h"
 
-struct node { // of the canonical formula
+struct node {			 // of the canonical formula
 	const struct term *term; // NULL: a gate, `k` of its children
 	unsigned k, n;
 	struct node **child;
 	const char *text;
 };
 
-struct gate { // of the formula over rows
+struct gate {	       // of the formula over rows
 	unsigned k, n; // n 0: a row
 	const struct gate **child;
 	unsigned row;

@@ -33,8 +33,7 @@ static struct err variant(struct arena *arena, const struct term *t, enum term_o
 
 // --- integers: only =, >= and <= are left, none of them always or never true
 
-static struct err at_least(struct arena *arena, const struct term *t, uint64_t v,
-			   struct node **out)
+static struct err at_least(struct arena *arena, const struct term *t, uint64_t v, struct node **out)
 {
 	ENSURE(v > 0, ERR_USAGE, "\"%s\": the comparison is always true", t->name);
 	return variant(arena, t, v == term_most(t) ? TERM_EQ : TERM_GE, v, NULL, out);
@@ -71,7 +70,8 @@ static struct err integer(struct arena *arena, const struct term *t, enum term_o
 	case TERM_LE:
 		return at_most(arena, t, v, out);
 	case TERM_GT:
-		ENSURE(v < term_most(t), ERR_USAGE, "\"%s\": the comparison is never true", t->name);
+		ENSURE(v < term_most(t), ERR_USAGE, "\"%s\": the comparison is never true",
+		       t->name);
 		return at_least(arena, t, v + 1, out);
 	case TERM_LT:
 		ENSURE(v > 0, ERR_USAGE, "\"%s\": the comparison is never true", t->name);
@@ -92,9 +92,9 @@ static struct err other_members(struct arena *arena, const struct term *t, struc
 
 struct err node_of_term(struct arena *arena, const struct term *t, bool negated, struct node **out)
 {
-	static const enum term_op opposite[] = {[TERM_EQ] = TERM_NE, [TERM_NE] = TERM_EQ,
-						[TERM_GE] = TERM_LT, [TERM_LT] = TERM_GE,
-						[TERM_LE] = TERM_GT, [TERM_GT] = TERM_LE};
+	static const enum term_op opposite[] = {
+		[TERM_EQ] = TERM_NE, [TERM_NE] = TERM_EQ, [TERM_GE] = TERM_LT,
+		[TERM_LT] = TERM_GE, [TERM_LE] = TERM_GT, [TERM_GT] = TERM_LE};
 	enum term_op op = negated ? opposite[t->op] : t->op;
 	if (t->kind == TERM_INTEGER)
 		return integer(arena, t, op, out);
@@ -186,7 +186,9 @@ struct err node_of_gate(struct arena *arena, unsigned k, struct node **child, un
 	for (unsigned i = 1; i < g->n; i++)
 		ENSURE(strcmp(g->child[i - 1]->text, g->child[i]->text) != 0, ERR_USAGE,
 		       "%.200s: given twice in one %s", g->child[i]->text,
-		       k == 1 ? "OR" : k == n ? "AND" : "OF");
+		       k == 1	? "OR"
+		       : k == n ? "AND"
+				: "OF");
 	TRY(gate_text(arena, g));
 	*out = g;
 	return OK;

@@ -109,12 +109,14 @@ static struct err parse_op(struct words *w, struct term *t)
 		if (words_symbol(w, ops[i].text)) {
 			t->op = ops[i].op;
 			if (t->op > TERM_NE && t->kind != TERM_INTEGER)
-				return words_wrong(w, "only integers compare: write the width, as in "
-						      "%s:8 %s 3",
+				return words_wrong(w,
+						   "only integers compare: write the width, as in "
+						   "%s:8 %s 3",
 						   t->name, ops[i].text);
 			if (t->op == TERM_NE && t->kind == TERM_TEXT)
-				return words_wrong(w, "\"not equal\" needs a closed enumeration, as "
-						      "in %s{a,b} != a",
+				return words_wrong(w,
+						   "\"not equal\" needs a closed enumeration, as "
+						   "in %s{a,b} != a",
 						   t->name);
 			return OK;
 		}
@@ -161,8 +163,9 @@ uint64_t term_most(const struct term *t)
 
 bool term_same_name(const struct term *a, const struct term *b)
 {
-	if (a->kind != b->kind || strcmp(a->space, b->space) != 0 || strcmp(a->name, b->name) != 0 ||
-	    a->width != b->width || a->date != b->date || a->n_members != b->n_members)
+	if (a->kind != b->kind || strcmp(a->space, b->space) != 0 ||
+	    strcmp(a->name, b->name) != 0 || a->width != b->width || a->date != b->date ||
+	    a->n_members != b->n_members)
 		return false;
 	for (unsigned i = 0; i < a->n_members; i++)
 		if (strcmp(a->members[i], b->members[i]) != 0)
@@ -242,7 +245,8 @@ struct err term_attribute(const struct term *t, struct arena *arena, struct attr
 	static const uint8_t kinds[] = {[TERM_TEXT] = KIND_TEXT,
 					[TERM_MEMBER] = KIND_MEMBER,
 					[TERM_INTEGER] = KIND_INTEGER};
-	scoped(buf) struct buf id = {.limit = 4096}, value = {.limit = 4096}, label = {.limit = 8192};
+	scoped(buf) struct buf id = {.limit = 4096}, value = {.limit = 4096},
+			       label = {.limit = 8192};
 	if (t->kind == TERM_TEXT) {
 		buf_str(&value, t->value);
 	} else if (t->kind == TERM_MEMBER) {

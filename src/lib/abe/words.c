@@ -79,7 +79,8 @@ struct err words_open(const char *text, size_t n, size_t most, struct arena *are
 	if (len < 0 || (size_t)len > most) {
 		free(nfc);
 		return err_make(len < 0 ? ERR_USAGE : ERR_LIMIT, "the text: %s",
-				len < 0 ? utf8proc_errmsg(len) : "too long in normalization form C");
+				len < 0 ? utf8proc_errmsg(len)
+					: "too long in normalization form C");
 	}
 	char *copy = arena_strndup(arena, (const char *)nfc, (size_t)len);
 	free(nfc);

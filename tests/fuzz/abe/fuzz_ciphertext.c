@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as an encapsulated key: refused, or with every point good and nothing left over. The key
-// of the frozen vector that is the seed tries to open it, and only the seed itself opens.
+// Any bytes as an encapsulated key: refused, or with every point good and nothing left over. The
+// key of the frozen vector that is the seed tries to open it, and only the seed itself opens.
 #include "lib/abe/abe_internal.h"
 
 #include "lib/crypto/hash.h"
@@ -19,8 +19,9 @@ static void begin(void)
 	static const char seed[] = "gemel abe vector 3: alpha"; // as tests/unit/abe/vectors.c
 	uint8_t wide[WIDE_BYTES] = {0};
 	hash_sha256(seed, sizeof seed - 1, wide + 16);
-	if (!scalar_reduce(wide, &alpha) || abe_setup_with(&alpha, &m).code || abe_master_public(m, &public).code ||
-	    attributes_parse("b=1,c=1", 7, &a).code || abe_keygen(m, a, &key).code)
+	if (!scalar_reduce(wide, &alpha) || abe_setup_with(&alpha, &m).code ||
+	    abe_master_public(m, &public).code || attributes_parse("b=1,c=1", 7, &a).code ||
+	    abe_keygen(m, a, &key).code)
 		abort();
 	attributes_free(a);
 	abe_master_free(m);

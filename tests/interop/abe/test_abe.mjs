@@ -7,10 +7,10 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { decapsulate, encapsulate, openFile, readKey, readPublic, sealFile } from './abe.mjs';
 
-const [vectors, gemel] = process.argv.slice(2);
+const [vectors, gemel] = process.argv.slice(2).map((p) => resolve(p));
 const dir = mkdtempSync(join(tmpdir(), 'gemel-abe-'));
 let number = 0, failed = 0;
 

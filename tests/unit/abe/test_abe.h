@@ -95,7 +95,8 @@ static inline unsigned dice(uint64_t *seed, unsigned sides)
 	return (unsigned)(*seed >> 33) % sides;
 }
 
-static inline void random_formula(uint64_t *seed, unsigned depth, unsigned universe, struct buf *out)
+static inline void random_formula(uint64_t *seed, unsigned depth, unsigned universe,
+				  struct buf *out)
 {
 	if (depth == 0 || dice(seed, 4) == 0) {
 		buf_printf(out, "a%u = v", dice(seed, universe));

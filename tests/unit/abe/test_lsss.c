@@ -99,8 +99,8 @@ static void test_span_of_comparisons(void **state)
 	unsigned yes = 0, no = 0;
 	for (int i = 0; i < 300; i++) {
 		char text[128], list[64];
-		snprintf(text, sizeof text, "(x:6 >= %u AND y:6 <= %u) OR x:6 < %u", 1 + dice(&seed, 62),
-			 dice(&seed, 62), 1 + dice(&seed, 62));
+		snprintf(text, sizeof text, "(x:6 >= %u AND y:6 <= %u) OR x:6 < %u",
+			 1 + dice(&seed, 62), dice(&seed, 62), 1 + dice(&seed, 62));
 		struct policy *p = policy_of(text);
 		snprintf(list, sizeof list, "x:6=%u,y:6=%u", dice(&seed, 64), dice(&seed, 64));
 		struct attributes *a = attributes_of(list);
@@ -122,7 +122,8 @@ static void test_and_gate(void **state)
 		assert_int_equal(policy_columns(p), n);
 		for (unsigned without = 0; without < n; without++) {
 			unsigned yes = 0, no = 0;
-			struct attributes *a = attributes_of_mask(((1u << n) - 1) & ~(1u << without));
+			struct attributes *a =
+				attributes_of_mask(((1u << n) - 1) & ~(1u << without));
 			check_set(p, a, &yes, &no);
 			assert_int_equal(no, 1);
 			attributes_free(a);
@@ -208,8 +209,8 @@ static void test_cheapest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_span),	   cmocka_unit_test(test_span_of_comparisons),
-		cmocka_unit_test(test_and_gate),   cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_span),	       cmocka_unit_test(test_span_of_comparisons),
+		cmocka_unit_test(test_and_gate),       cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_matrix_by_hand), cmocka_unit_test(test_cheapest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

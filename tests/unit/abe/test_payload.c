@@ -83,7 +83,8 @@ static void pattern(struct buf *b, size_t n)
 
 static void test_sizes(void **state)
 {
-	static const size_t sizes[] = {0, 1, 15, 65535, 65536, 65537, 131071, 131072, 131073, 1000000};
+	static const size_t sizes[] = {0,     1,      15,     65535,  65536,
+				       65537, 131071, 131072, 131073, 1000000};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		scoped(buf) struct buf plain = {0}, sealed = {0}, again = {0};
 		struct payload_about about;
@@ -144,7 +145,8 @@ static void test_every_byte(void **state)
 	seal("twin", 4, &sealed);
 	for (size_t i = 0; i < sealed.len; i++) {
 		sealed.data[i] ^= (uint8_t)(1u << i % 8);
-		assert_bad(ERR_CORRUPT, "cannot decrypt", open_bytes(sealed.data, sealed.len, NULL));
+		assert_bad(ERR_CORRUPT, "cannot decrypt",
+			   open_bytes(sealed.data, sealed.len, NULL));
 		sealed.data[i] ^= (uint8_t)(1u << i % 8);
 	}
 	for (size_t n = 0; n < sealed.len; n++)
@@ -189,15 +191,18 @@ static void test_io_errors(void **state)
 	scoped(buf) struct buf sealed = {0};
 	int in = file_of("x", 1), full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	assert_true(full >= 0);
-	assert_bad(ERR_IO, "full disk", payload_seal(public, policy, (struct payload_end){in, "in"},
-						     (struct payload_end){full, "full disk"}));
-	assert_bad(ERR_IO, "nowhere", payload_seal(public, policy, (struct payload_end){-1, "nowhere"},
-						   (struct payload_end){in, "out"}));
+	assert_bad(ERR_IO, "full disk",
+		   payload_seal(public, policy, (struct payload_end){in, "in"},
+				(struct payload_end){full, "full disk"}));
+	assert_bad(ERR_IO, "nowhere",
+		   payload_seal(public, policy, (struct payload_end){-1, "nowhere"},
+				(struct payload_end){in, "out"}));
 	seal("x", 1, &sealed);
 	close(in);
 	in = file_of(sealed.data, sealed.len);
-	assert_bad(ERR_IO, "full disk", payload_open(key, public, (struct payload_end){in, "in"},
-						     (struct payload_end){full, "full disk"}));
+	assert_bad(ERR_IO, "full disk",
+		   payload_open(key, public, (struct payload_end){in, "in"},
+				(struct payload_end){full, "full disk"}));
 	close(in);
 	close(full);
 }

@@ -37,7 +37,8 @@ static void test_canonical(void **state)
 		{"valid:date >= 2026-12-31", "valid:date >= 2026-12-31"},
 		{"valid:date > 2024-02-28", "valid:date >= 2024-02-29"},
 		{"valid:date > 1970-01-01", "valid:date >= 1970-01-02"},
-		{"a=Zu\xcc\x88rich", "a = Z\xc3\xbcrich"}, // u with a combining diaeresis: one letter
+		{"a=Zu\xcc\x88rich",
+		 "a = Z\xc3\xbcrich"}, // u with a combining diaeresis: one letter
 	};
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
 		struct policy *p = policy_of(same[i][0]), *again;
@@ -104,13 +105,13 @@ static void test_refused(void **state)
 		{"a=b\x01", "not allowed"},
 		{"a=\"x\ty\"", "no tab"},
 		{"a=\xff", "not UTF-8"},
-		{"a=\xc0\xaf", "not UTF-8"},		  // overlong
-		{"a=\xed\xa0\x80", "not UTF-8"},	  // surrogate
-		{"a=x\xe2\x80\x8by", "U+200B"},		  // zero width space
-		{"a=x\xe2\x80\xaey", "U+202E"},		  // turns the direction of writing
-		{"a=\"x\xc2\xa0y\"", "U+00A0"},		  // no-break space
-		{"a=\xee\x80\x80", "U+E000"},		  // private use
-		{"a=\xcd\xb8", "U+0378"},		  // unassigned
+		{"a=\xc0\xaf", "not UTF-8"},	 // overlong
+		{"a=\xed\xa0\x80", "not UTF-8"}, // surrogate
+		{"a=x\xe2\x80\x8by", "U+200B"},	 // zero width space
+		{"a=x\xe2\x80\xaey", "U+202E"},	 // turns the direction of writing
+		{"a=\"x\xc2\xa0y\"", "U+00A0"},	 // no-break space
+		{"a=\xee\x80\x80", "U+E000"},	 // private use
+		{"a=\xcd\xb8", "U+0378"},	 // unassigned
 		{"a=\"\xcc\x88u\"", "combining mark"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -129,13 +130,13 @@ static void test_comparisons(void **state)
 		for (unsigned c = 0; c < 1u << width; c++)
 			for (unsigned op = 0; op < 12; op++) {
 				char text[64];
-				snprintf(text, sizeof text, "%sx:%u %s %u", op < 6 ? "" : "NOT ", width,
-					 ops[op % 6], c);
+				snprintf(text, sizeof text, "%sx:%u %s %u", op < 6 ? "" : "NOT ",
+					 width, ops[op % 6], c);
 				struct policy *p;
 				bool made = policy_parse(text, strlen(text), &p).code == ERR_NONE;
 				unsigned trues = 0;
 				for (unsigned x = 0; x < 1u << width; x++) {
-					bool want[] = {x == c, x != c, x < c, x <= c, x > c, x >= c};
+					bool want[] = {x == c, x != c, x<c, x <= c, x> c, x >= c};
 					bool yes = want[op % 6] == (op < 6);
 					trues += yes;
 					if (!made)
@@ -242,7 +243,8 @@ static void test_sizes(void **state)
 	assert_bad(ERR_USAGE, "at most 64", policy_parse(buf_text(&long_name), long_name.len, &p));
 	buf_str(&long_value, "a=");
 	repeat_text(&long_value, "v", ATTRIBUTE_VALUE_MAX + 1);
-	assert_bad(ERR_USAGE, "at most 256", policy_parse(buf_text(&long_value), long_value.len, &p));
+	assert_bad(ERR_USAGE, "at most 256",
+		   policy_parse(buf_text(&long_value), long_value.len, &p));
 	for (int i = 0; i <= POLICY_REPEAT_MAX; i++)
 		buf_printf(&again, "%s(x=v OR y%d=v)", i ? " AND " : "", i);
 	assert_bad(ERR_LIMIT, "more than 64 places", policy_parse(buf_text(&again), again.len, &p));
@@ -303,7 +305,8 @@ static void test_lists(void **state)
 		{"", "name"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_bad(ERR_USAGE, bad[i][1], attributes_parse(bad[i][0], strlen(bad[i][0]), &a));
+		assert_bad(ERR_USAGE, bad[i][1],
+			   attributes_parse(bad[i][0], strlen(bad[i][0]), &a));
 	assert_bad(ERR_PEER, "canonical", attributes_read("a=1", 3, &a));
 	attributes_free(attributes_of("a=1,a=2,l:8=3,l:9=3"));
 }
@@ -321,10 +324,12 @@ static void test_list_limit(void **state)
 static void test_identities(void **state)
 {
 	struct attributes *a = attributes_of(
-		"ab/c=d,a/bc=d,abc=d,c=d,x{cd,e}=e,x{c,de,e}=e,l:8=3,l:9=3,x=\"e}\",x=\"e}=e\",c=\"d,c\"");
+		"ab/c=d,a/"
+		"bc=d,abc=d,c=d,x{cd,e}=e,x{c,de,e}=e,l:8=3,l:9=3,x=\"e}\",x=\"e}=e\",c=\"d,c\"");
 	for (size_t i = 0; i < attributes_count(a); i++)
 		for (size_t k = i + 1; k < attributes_count(a); k++)
-			assert_memory_not_equal(attributes_at(a, i)->hash, attributes_at(a, k)->hash, 32);
+			assert_memory_not_equal(attributes_at(a, i)->hash,
+						attributes_at(a, k)->hash, 32);
 	attributes_free(a);
 	static const uint8_t id[] = {1, 0, 2, 'n', 's', 0, 1, 'a', 0, 2, 0xc3, 0xbc};
 	static const uint8_t bit[] = {4, 0, 0, 0, 1, 'l', 0, 4, 'u', 2, 1, 1};

@@ -137,8 +137,8 @@ static void cheat(const struct abe_key *k, const struct ciphertext *c, const uns
 		const struct attribute *a = policy_attribute(c->policy, rows[i]);
 		int mine = attributes_find(from[i]->attributes, a->hash);
 		assert_true(mine >= 0);
-		t[terms++] = (struct pairing_term){
-			from[i]->sk2[mine], c->ct2[policy_occurrence(c->policy, rows[i])]};
+		t[terms++] = (struct pairing_term){from[i]->sk2[mine],
+						   c->ct2[policy_occurrence(c->policy, rows[i])]};
 		blst_p1_from_affine(&part, &c->ct3[rows[i]]);
 		blst_p1_add_or_double(&sum, &sum, &part);
 	}
@@ -369,9 +369,9 @@ static void test_parts_exchanged(void **state)
 	assert_int_equal(c.len, rows + 48 * 4);
 	const struct part {
 		size_t at, n;
-	} parts[] = {{at - 32, 32},   {at, 96},	     {at + 96, 96},   {at + 192, 96}, {rows, 48},
-		     {rows + 48, 48}, {rows + 96, 48}, {rows + 144, 48}, {at, 288},	 {rows, 192},
-		     {at - 32, 128}};
+	} parts[] = {{at - 32, 32}, {at, 96},	     {at + 96, 96},   {at + 192, 96},
+		     {rows, 48},    {rows + 48, 48}, {rows + 96, 48}, {rows + 144, 48},
+		     {at, 288},	    {rows, 192},     {at - 32, 128}};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		buf_reset(&work);
 		buf_append(&work, c.data, c.len);
@@ -580,7 +580,8 @@ static void test_objects_changed(void **state)
 	for (size_t i = 0; i < ABE_MASTER_BYTES; i++) {
 		struct abe_master *m;
 		secret_bytes(master)[i] ^= 1;
-		assert_bad(ERR_PEER, NULL, abe_master_read(secret_bytes(master), ABE_MASTER_BYTES, &m));
+		assert_bad(ERR_PEER, NULL,
+			   abe_master_read(secret_bytes(master), ABE_MASTER_BYTES, &m));
 		secret_bytes(master)[i] ^= 1;
 	}
 	abe_key_free(k);
@@ -667,15 +668,24 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_who_opens),	cmocka_unit_test(test_random_policies),
-		cmocka_unit_test(test_equation),	cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_collusion),	cmocka_unit_test(test_one_input_of_and),
-		cmocka_unit_test(test_tags),		cmocka_unit_test(test_every_byte),
-		cmocka_unit_test(test_parts_exchanged), cmocka_unit_test(test_policy_swapped),
-		cmocka_unit_test(test_another_opening), cmocka_unit_test(test_bad_points),
-		cmocka_unit_test(test_wrong_public),	cmocka_unit_test(test_objects),
-		cmocka_unit_test(test_objects_changed), cmocka_unit_test(test_key_check),
-		cmocka_unit_test(test_fresh),		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_who_opens),
+		cmocka_unit_test(test_random_policies),
+		cmocka_unit_test(test_equation),
+		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_collusion),
+		cmocka_unit_test(test_one_input_of_and),
+		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_every_byte),
+		cmocka_unit_test(test_parts_exchanged),
+		cmocka_unit_test(test_policy_swapped),
+		cmocka_unit_test(test_another_opening),
+		cmocka_unit_test(test_bad_points),
+		cmocka_unit_test(test_wrong_public),
+		cmocka_unit_test(test_objects),
+		cmocka_unit_test(test_objects_changed),
+		cmocka_unit_test(test_key_check),
+		cmocka_unit_test(test_fresh),
+		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_large),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

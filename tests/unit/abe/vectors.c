@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints tests/vectors/abe_fabeo.txt: keys and ciphertexts that follow from seeds alone. The file was
-// made once, opened by tests/interop/abe with an independent pairing, and is frozen: a change that
-// makes this program print anything else breaks every ciphertext there is.
+// Prints tests/vectors/abe_fabeo.txt: keys and ciphertexts that follow from seeds alone. The file
+// was made once, opened by tests/interop/abe with an independent pairing, and is frozen: a change
+// that makes this program print anything else breaks every ciphertext there is.
 
 #include "test_abe.h"
 
@@ -21,7 +21,8 @@ static const struct seeded cases[] = {
 	 "b=1,c=1,e=1,f=1,g=1"},
 	{"epoch:32 = 17 AND valid:date <= 2026-11-25 AND NOT zone{lab,core,edge} = lab",
 	 "epoch:32=17,valid:date=2026-11-01,zone{core,edge,lab}=edge"},
-	{"net/city = \"Z\xc3\xbcrich West\" OR city = Bern", "net/city=\"Zu\xcc\x88rich West\",city=Basel"},
+	{"net/city = \"Z\xc3\xbcrich West\" OR city = Bern",
+	 "net/city=\"Zu\xcc\x88rich West\",city=Basel"},
 	{"counter:64 >= 9223372036854775809", "counter:64=18446744073709551615"},
 };
 
@@ -83,7 +84,8 @@ static void print_case(size_t number, const struct seeded *s)
 int main(void)
 {
 	printf("# FABEO CP-ABE with the Fujisaki-Okamoto transform (src/lib/abe/abe.h), suite 1.\n"
-	       "# Source: tests/unit/abe/vectors.c; opened by tests/interop/abe (@noble/curves).\n");
+	       "# Source: tests/unit/abe/vectors.c; opened by tests/interop/abe "
+	       "(@noble/curves).\n");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		print_case(i, &cases[i]);
 	return 0;

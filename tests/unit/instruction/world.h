@@ -368,7 +368,7 @@ static inline void world_record(struct world *w, const uint8_t plan[HASH_SIZE],
 static inline void world_proof(struct world *w, struct merkle_proof *consistency)
 {
 	struct checkpoint c = {.size = w->size};
-	scoped(buf) struct buf text = {0}, note = {0}, line = {0};
+	scoped(buf) struct buf text = {0}, note = {0};
 	strcpy(c.origin, ORIGIN);
 	world_root(w->size, &c.root);
 	checkpoint_format(&c, &text);
