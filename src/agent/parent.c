@@ -6,6 +6,7 @@
 #include "agent/parent_internal.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/ipc/sandbox.h"
 
 #include <dirent.h>
@@ -90,7 +91,7 @@ static void join(struct parent *p, enum link_process a, enum link_process b)
 
 static void exec_child(const char *config, enum link_process which, int fd)
 {
-	char name[16];
+	char name[16], sabotage[512];
 	snprintf(name, sizeof name, "%s", link_process_name(which));
 	if (fd == LINK_FD)
 		fcntl(fd, F_SETFD, 0);
@@ -101,7 +102,8 @@ static void exec_child(const char *config, enum link_process which, int fd)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	char *argv[] = {(char *)(uintptr_t) "gemel-agent", (char *)(uintptr_t) "--process", name,
 			(char *)(uintptr_t) "--config",	   (char *)(uintptr_t)config,	    NULL};
-	char *environment[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	char *environment[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+			       sabotage_variable(sabotage, sizeof sabotage), NULL};
 	execve("/proc/self/exe", argv, environment);
 	_exit(127);
 }

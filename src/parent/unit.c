@@ -4,6 +4,7 @@
 // when both are READY: neither waits for one that cannot start.
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sabotage.h"
 #include "lib/ipc/messages.pb-c.h"
 #include "parent/parent.h"
 
@@ -165,16 +166,17 @@ static void keep_variable(char **environment, size_t *n, char *room, size_t size
 
 static void become(const struct unit *u, int fd)
 {
-	char credentials[512], asan[512], ubsan[512];
+	char credentials[512], asan[512], ubsan[512], sabotage[512];
 	char *argv[] = {(char *)(uintptr_t) "gemeld", (char *)(uintptr_t) "--process",
 			(char *)(uintptr_t)process_name(u->id), NULL};
-	char *environment[4] = {NULL};
+	char *environment[5] = {NULL};
 	size_t n = 0;
 	if (u->id == PROCESS_KEYS) // systemd's credential, see src/keys/store.h
 		keep_variable(environment, &n, credentials, sizeof credentials,
 			      "CREDENTIALS_DIRECTORY");
 	keep_variable(environment, &n, asan, sizeof asan, "ASAN_OPTIONS");
 	keep_variable(environment, &n, ubsan, sizeof ubsan, "UBSAN_OPTIONS");
+	environment[n++] = sabotage_variable(sabotage, sizeof sabotage);
 	if (fd == CHILD_FD)
 		fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, CHILD_FD) < 0)

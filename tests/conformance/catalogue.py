@@ -18,7 +18,7 @@ CHECKS = {
     "8.2.1-1": ("password", check_interfaces.credentials),
     "8.2.1-2": ("transit-integrity", check_interfaces.flipped_byte),
     "8.2.1-3": ("confidentiality", check_interfaces.nothing_readable),
-    "8.2.1-4": ("batch-proof", check_interfaces.replays),
+    "8.2.1-4": ("replay", check_interfaces.replays),
     "8.2.2-1": ("source-rate", check_interfaces.flood),
     "8.3.1-2": ("grant", check_repository.outside_grant),
     "8.3.1-3": ("access", check_repository.fine_grained),

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #ifdef SABOTAGE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,14 @@ static inline bool sabotaged(const char *control)
 			return true;
 	return false;
 }
+
+// For the environment that a process gives its own: NULL in a real build.
+static inline char *sabotage_variable(char *room, size_t n)
+{
+	const char *all = getenv("GEMEL_SABOTAGE");
+	return all && snprintf(room, n, "GEMEL_SABOTAGE=%s", all) < (int)n ? room : NULL;
+}
 #else
 #define sabotaged(control) false
+#define sabotage_variable(room, n) ((void)(room), (void)(n), (char *)NULL)
 #endif

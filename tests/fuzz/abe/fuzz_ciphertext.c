@@ -11,6 +11,12 @@
 static struct abe_public *public;
 static struct abe_key *key;
 
+static void end(void)
+{
+	abe_key_free(key);
+	abe_public_free(public);
+}
+
 static void begin(void)
 {
 	struct abe_master *m;
@@ -25,6 +31,7 @@ static void begin(void)
 		abort();
 	attributes_free(a);
 	abe_master_free(m);
+	atexit(end);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

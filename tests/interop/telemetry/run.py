@@ -90,10 +90,12 @@ class Switch:
 
     def subscribe(self, requests, context):
         self.streams += 1
-        self.requests.append(next(requests))
+        request = next(requests)
+        out = self.out = queue.Queue()  # what is said is for the newest stream
+        self.requests.append(request)
         while context.is_active():
             try:
-                message = self.out.get(timeout=0.1)
+                message = out.get(timeout=0.1)
             except queue.Empty:
                 continue
             if message is None:
