@@ -43,6 +43,15 @@ test: ## run every test
 	@$(MAKE) --no-print-directory all
 	@tools/test
 
+test-sanitized: ## unit and fuzz tests under AddressSanitizer and UBSan, with clang
+	@tools/deps
+	@tools/test sanitized
+
+test-conformance: ## each live check of X.2011 passes, and fails where its control is switched off
+	@tools/deps
+	@$(MAKE) --no-print-directory all
+	@tools/test conformance
+
 bench: ## measure: one `name value unit` line per figure
 	@tools/deps
 	@$(MAKE) --no-print-directory all
@@ -63,4 +72,4 @@ install: all ## install programs, man pages, console and units below PREFIX
 clean: ## remove what was built
 	@rm -rf build build-* console/dist
 
-.PHONY: all help deps console demo demo-once demo-stop test bench soak lint format install clean
+.PHONY: all help deps console demo demo-once demo-stop test test-sanitized test-conformance bench soak lint format install clean
