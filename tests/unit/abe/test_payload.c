@@ -3,6 +3,7 @@
 #include "test_abe.h"
 
 #include "lib/abe/payload.h"
+#include "lib/crypto/aead.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -186,6 +187,44 @@ static void test_chunks(void **state)
 	assert_bad(ERR_CORRUPT, NULL, open_bytes(sealed.data, sealed.len, NULL));
 }
 
+// By hand, from the drawing in payload.h: `last_empty` ends a full chunk by an empty one.
+static void seal_by_hand(bool last_empty, struct buf *out)
+{
+	scoped(buf) struct buf c = {0};
+	uint8_t shared[32], keys[39], nonce[12] = {0}, hash[32];
+	static uint8_t plain[PAYLOAD_CHUNK], sealed[PAYLOAD_CHUNK + 16];
+	struct aead *aead;
+	out->limit = 1 << 20;
+	assert_good(abe_encapsulate(public, policy, &c, shared));
+	buf_append(out, "GABE\5\0\1", 7);
+	buf_be32(out, (uint32_t)c.len);
+	buf_append(out, c.data, c.len);
+	assert_good(hash_hkdf_expand(shared, 32, "gemel abe payload v1", 20, keys, sizeof keys));
+	hash_sha256(out->data, out->len, hash);
+	assert_good(aead_new(keys, &aead));
+	memcpy(nonce, keys + 32, 7);
+	nonce[11] = !last_empty;
+	assert_good(aead_seal(aead, nonce, hash, 32, plain, sizeof plain, sealed));
+	buf_append(out, sealed, sizeof sealed);
+	if (last_empty) {
+		nonce[10] = 1;
+		nonce[11] = 1;
+		assert_good(aead_seal(aead, nonce, hash, 32, plain, 0, sealed));
+		buf_append(out, sealed, 16);
+	}
+	aead_free(aead);
+}
+
+static void test_one_encoding(void **state)
+{
+	scoped(buf) struct buf good = {0}, bad = {0}, plain = {0};
+	seal_by_hand(false, &good);
+	assert_good(open_bytes(good.data, good.len, &plain));
+	assert_int_equal(plain.len, PAYLOAD_CHUNK);
+	seal_by_hand(true, &bad);
+	assert_bad(ERR_CORRUPT, "cannot decrypt", open_bytes(bad.data, bad.len, NULL));
+}
+
 static void test_io_errors(void **state)
 {
 	scoped(buf) struct buf sealed = {0};
@@ -221,9 +260,10 @@ static void test_lengths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	   cmocka_unit_test(test_pipe),
-		cmocka_unit_test(test_every_byte), cmocka_unit_test(test_chunks),
-		cmocka_unit_test(test_io_errors),  cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_pipe),
+		cmocka_unit_test(test_every_byte),   cmocka_unit_test(test_chunks),
+		cmocka_unit_test(test_one_encoding), cmocka_unit_test(test_io_errors),
+		cmocka_unit_test(test_lengths),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
