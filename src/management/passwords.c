@@ -162,7 +162,8 @@ struct err password_acceptable(const char *password, const char *account, const 
 	ENSURE(different >= 5, ERR_USAGE,
 	       "pass phrase: only %u different characters; use 5 or more", different);
 	ENSURE(password_pieces(password, account, twin) >= PIECES_MIN ||
-		       sabotaged("password-rules"), ERR_USAGE,
+		       sabotaged("password-rules"),
+	       ERR_USAGE,
 	       "pass phrase: it is made of words, names, years or runs that are tried first; use "
 	       "several uncommon words");
 	return OK;

@@ -169,8 +169,8 @@ def transit(live):
         hold(spoken["TLSv1_3"].startswith("TLS_"), f"{name}: TLS 1.3 is not spoken: {spoken}")
         hold(not spoken["TLSv1_2"].startswith(("ECDHE", "DHE", "AES")), f"{name}: TLS 1.2 is taken: {spoken}")
         live.see(name, **spoken)
-    live.lacks("domain to domain: this version exchanges nothing with another; repository to model is within one machine, "
-               "over sockets that only the two processes hold")
+    live.lacks("domain to domain", r"(exchange|products|peers)\.")
+    live.lacks("repository to model over a network (both are on one machine, joined by a socket that only they hold)")
 
 
 # --- 9.2-storage
@@ -209,4 +209,4 @@ def lineage_both_ways(live):
     live.see("record to origin and readers", device=v["device"], path=v["path"], signed_by=back["batch"]["key_id"],
              readers=len(back["readers"]))
     live.see("reader to records", actor=who.account, ledger=forward[0]["index"], read=forward[0]["body"])
-    live.lacks("a watermark in exported files: this version exports no data")
+    live.lacks("a watermark in exported data", r"data\.export")

@@ -240,8 +240,8 @@ def _grpc_device(live):
     """`targets` of the configuration names it; the lab that runs the tests does, and has its key beside."""
     target = next((t for t in live.conf().get("targets", []) if os.path.exists(t["authority"] + ".key")), None)
     if not target:
-        yield lambda: live.lacks("a standard device that is dialled: `targets` of this gemeld names none that could be "
-                                 "played here")
+        yield lambda: live.lacks("a standard device to dial (`targets` of this gemeld names none that could be "
+                                 "played here)")
         return
     node = next(n for n in live.lab.topology.nodes.values() if n.management == target["address"])
     device = _Device(protos.gnmi()[0], f"third-party {live.nonce}", target["authority"])
@@ -305,7 +305,8 @@ def state_live(live):
     hold(health["state"] == "production" and all(c["verdict"] == "pass" for c in health["checks"]),
          f"the health of {link.a}: {health['state']}")
     live.see("a cut link: API, console and event", link=down["id"], api_ms=round(api_ms, 1),
-             event=event.get("type"), event_ms=round((at - told) / 1e6, 1), port=f"{link.a} {port['name']} {port['oper_status']}", page=shown and shown["summary"])
+             event=event.get("type"), event_ms=round((at - told) / 1e6, 1),
+             port=f"{link.a} {port['name']} {port['oper_status']}", page=shown and shown["summary"])
 
 
 def _logical_port(live, device):

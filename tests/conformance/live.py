@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import secrets
 import ssl
 import time
@@ -124,9 +125,15 @@ class Live:
     def see(self, what, **facts):
         self.evidence.append({"seen": what, **facts})
 
-    def lacks(self, what):
-        """A part of the requirement that this version does not have, and so cannot show."""
-        self.lacking.append(what)
+    def lacks(self, what, operation=None):
+        """A part of the requirement that this version does not have, and so cannot show. `operation`: begins the ids of
+        the API's operations that it would have; once they are there, that they are not tried is what is said."""
+        status, document = self.anonymous().ask("GET", "/v1/openapi.json") if operation else (0, {})
+        ids = [o["operationId"] for path in document.get("paths", {}).values() for o in path.values() if "operationId" in o]
+        there = [i for i in ids if re.match(operation, i)] if operation else []
+        self.lacking.append(f"{what}: {', '.join(there)} are there, and this check does not try them yet" if there else
+                            f"{what}: not in this version")
+        hold(not operation or status == 200, f"no OpenAPI document: {status}")
 
     # --- what is there
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Controls that a test build (-Dsabotage=true) can switch off by name, so that each conformance check
-// can be seen to fail without its control: GEMEL_SABOTAGE=grant,batch-proof. In a real build
+// Controls that a test build (-Dsabotage=true) can switch off by name, so that each conformance
+// check can be seen to fail without its control: GEMEL_SABOTAGE=grant,batch-proof. In a real build
 // sabotaged() is the constant false and the names are not in the program.
 // Used where a control is enforced: `if (!permitted && !sabotaged("grant")) refuse`.
 #pragma once
