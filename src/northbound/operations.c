@@ -3,17 +3,17 @@
 
 #include <string.h>
 
-enum action_word {
-	WORD_CREATE, WORD_READ, WORD_UPDATE, WORD_DELETE, WORD_COLLECT, WORD_EXECUTE,
-};
-static const char *const action_words[] = {
-	"create", "read", "update", "delete", "collect", "execute",
-};
+#define WORD_CREATE "create"
+#define WORD_READ "read"
+#define WORD_UPDATE "update"
+#define WORD_DELETE "delete"
+#define WORD_COLLECT "collect"
+#define WORD_EXECUTE "execute"
 
 const struct operation operations[OPERATIONS] = {
 #define OPERATION(symbol, id, method, path, owner, action, kind, auth, schema, summary)            \
-	[OP_##symbol] = {id, METHOD_##method, path, PROCESS_##owner, action_words[WORD_##action],  \
-			 kind, AUTH_##auth, #schema, summary},
+	[OP_##symbol] = {id,   METHOD_##method, path,	 PROCESS_##owner, WORD_##action,           \
+			 kind, AUTH_##auth,	#schema, summary},
 #define PARAM(...)
 #include "northbound/operations.def"
 #undef OPERATION
@@ -23,7 +23,8 @@ const struct operation operations[OPERATIONS] = {
 const struct operation_param operation_params[] = {
 #define OPERATION(...)
 #define PARAM(op, name, in, type, least, most, need, allowed, help)                                \
-	{OP_##op, #name, IN_##in, TYPE_##type, least, most, NEED_##need == NEED_REQUIRED, allowed, help},
+	{OP_##op, #name, IN_##in, TYPE_##type, least, most, NEED_##need == NEED_REQUIRED,          \
+	 allowed, help},
 #include "northbound/operations.def"
 #undef OPERATION
 #undef PARAM
@@ -105,8 +106,8 @@ bool operation_allows(const char *allowed, const char *word, size_t len)
 
 // --- routing
 
-static bool capture(struct operation_match *m, const char *name, size_t name_len,
-		    const char *value, size_t value_len)
+static bool capture(struct operation_match *m, const char *name, size_t name_len, const char *value,
+		    size_t value_len)
 {
 	if (value_len == 0 || m->n == OPERATION_CAPTURES)
 		return false;
