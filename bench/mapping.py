@@ -225,17 +225,21 @@ class Probe:
     def __init__(self, device, change, told):
         self.path, self.change, self.told = f"/v1/devices/{device}/state", change, told
 
-    def run(self, connection, present):
-        before, after = self.change(present)
-        asked = 0
-        while True:
+    def wait(self, connection, present):
+        """When the answer told it first, and how often it was asked for."""
+        asked, until = 0, time.monotonic() + GIVE_UP_S
+        while time.monotonic() < until:
             body = connection.ask("GET", self.path)
             at = time.monotonic_ns()
             asked += 1
             if self.told(body, present):
-                return (at - before) / 1e6, (after - before) / 1e6, asked
-            if at - before > GIVE_UP_S * 1e9:
-                raise MappingError(f"{self.path}: no change within {GIVE_UP_S} s")
+                return at, asked
+        raise MappingError(f"{self.path}: no change within {GIVE_UP_S} s")
+
+    def run(self, connection, present):
+        before, after = self.change(present)
+        at, asked = self.wait(connection, present)
+        return (at - before) / 1e6, (after - before) / 1e6, asked
 
 
 def address_probe(kernel, device, interface, address):
@@ -257,14 +261,14 @@ def link_probe(kernel, device, interface):
     return Probe(device, lambda present: kernel.link(interface, present), told)
 
 
-def link_event(events, interface, device, before_ns):
-    """When the event came that tells of this interface; None: it did not."""
+def link_event(events, interface, device, state, before_ns):
+    """When the event came that tells that this interface's link is up or down; None: it did not."""
     until = before_ns + int(GIVE_UP_S * 1e9)
     while True:
         at, event = events.next(until)
         if at is None:
             return None
         data = event.get("data", event)
-        if any(data.get(end, {}).get("device") == device and data.get(end, {}).get("interface") == interface
+        if event.get("type", "").endswith(f".{state}") and any(data.get(end, {}).get("device") == device and data.get(end, {}).get("interface") == interface
                for end in ("a", "b")):
             return at
